@@ -2,7 +2,7 @@
 # No uv and no virtual environment have to be there: only make and Python >= 3.11.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-slow check docs bench clean
+.PHONY: help setup serve demo test test-slow check docs bench clean
 
 BIN := .venv/bin
 STAMP := .venv/.watchword-setup
@@ -34,7 +34,7 @@ GET_UV = { echo "Getting uv ..." >&2; rm -rf .tools; \
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
-	@echo 'ARGS="..." is passed on by serve, test, test-slow and bench.'
+	@echo 'ARGS="..." is passed on by serve, demo, test, test-slow and bench.'
 
 setup: $(STAMP) ## Build .venv with everything in it
 
@@ -53,6 +53,9 @@ $(PACKAGES): $(STRANGERS)/package.json $(STRANGERS)/package-lock.json | $(STAMP)
 
 serve: setup ## Start the server: make serve ARGS="--port 9000"
 	@exec $(BIN)/watchword serve $(ARGS)
+
+demo: setup ## Start a server with 10,000 accounts and a week of events, to look at
+	@exec $(BIN)/python -m demo $(ARGS)
 
 test: setup $(PACKAGES) ## Run the tests, but those marked slow
 	$(PYTEST) -m "not slow" $(ARGS)

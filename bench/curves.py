@@ -56,7 +56,7 @@ def sessions(folder: Path, effort: Effort, store: StoreName) -> Row:
         detail={
             **told,
             "ratio of each round": ratios(value, baseline),
-            **{name: _point(load) for name, load in loads.items()},
+            **{name: point(load) for name, load in loads.items()},
         },
     )
 
@@ -77,7 +77,7 @@ def connections(folder: Path, effort: Effort, store: StoreName) -> Row:
         in_turn(effort.rounds, list(loads.values()))
     usual, most = loads[CONNECTIONS], loads[effort.connections[-1]]
     points: dict[str, Any] = {
-        f"{count} connections": _point(load) for count, load in loads.items()
+        f"{count} connections": point(load) for count, load in loads.items()
     }
     return Row(
         name=folder.name,
@@ -90,8 +90,8 @@ def connections(folder: Path, effort: Effort, store: StoreName) -> Row:
     )
 
 
-def _point(load: Refreshing) -> str:
-    """Medians over the rounds."""
+def point(load: Refreshing) -> str:
+    """Rate, latency and CPU time of a load: medians over the rounds."""
     reports = load.reports
     parts = [
         f"{median(load.rates()):,.0f} /s",

@@ -34,6 +34,9 @@ class Effort(msgspec.Struct, frozen=True):
     connections: tuple[int, ...]
     stored: int
     swaps: int
+    accounts: int
+    events: int
+    asked: int
 
 
 FULL: Final = Effort(
@@ -48,6 +51,9 @@ FULL: Final = Effort(
     connections=(1, 4, 16, 32, 64, 128, 256),
     stored=20_000,
     swaps=1_000_000,
+    accounts=1_000_000,
+    events=10_000_000,
+    asked=200,
 )
 QUICK: Final = Effort(
     rounds=1,
@@ -61,6 +67,9 @@ QUICK: Final = Effort(
     connections=(1, CONNECTIONS, 256),
     stored=100,
     swaps=1000,
+    accounts=1000,
+    events=10_000,
+    asked=3,
 )
 
 

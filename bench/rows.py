@@ -19,6 +19,7 @@ from bench.asking import PATHS, asking
 from bench.backends import StoreName, backend
 from bench.clients import client_storm
 from bench.exchanging import exchange, exchange_storm
+from bench.listing import lists
 from bench.load import Kind, Plan, Report
 from bench.measuring import (
     CONNECTIONS,
@@ -216,6 +217,7 @@ ROWS: Final[dict[str, Callable[[Path, Effort], Row]]] = {
     **_on_each("workers", stores.workers, *_ALL),
     **_on_each("sessions", curves.sessions, "sqlite", "postgresql", "redis"),
     **_on_each("connections", curves.connections, *_ALL),
+    **_on_each("lists", lists, "sqlite", "postgresql"),
     "oauth-refresh": oauth_refresh,
     "dpop-refresh": dpop_refresh,
     "introspect": introspect,

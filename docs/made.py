@@ -26,6 +26,8 @@ REFERENCE: Final = {
     "watchword.sessions:Sessions": "Sessions of a running Watchword",
     "watchword.sign_in.begin:SignIn": "Signing in, with a running Watchword",
     "watchword.clients.registry:Clients": "OAuth clients of a running Watchword",
+    "watchword.webhooks.registry:Webhooks": "Webhooks of a running Watchword",
+    "watchword.webhooks": "Webhooks, for their receivers",
     "watchword.verify": "Verify access tokens",
     "watchword.client": "Clients that refresh",
     "watchword.integrations.fastapi": "FastAPI",
@@ -48,7 +50,8 @@ _HEAD: Final = """# API reference
 
 The public names and their docstrings, written by `make docs`. What is not here may
 change without notice. How they are used: [frameworks](frameworks.md),
-[the verifier](verifier.md), [clients](client.md), [testing](testing.md),
+[the verifier](verifier.md), [clients](client.md), [webhooks](webhooks.md),
+[testing](testing.md),
 [concepts](concepts.md#in-python).
 """
 
@@ -264,6 +267,9 @@ def pages() -> dict[Path, str]:
             codes=tables.codes(),
             oauth=tables.codes_of_oauth(),
             apart=tables.codes_apart(),
+        ),
+        docs / "operate.md": _filled(
+            docs / "operate.md", metrics=tables.metrics(), alerts=tables.alerts()
         ),
         docs / "commands.md": _filled(docs / "commands.md", commands=tables.commands()),
         ROOT / "README.md": _filled(ROOT / "README.md", commands=tables.nouns()),

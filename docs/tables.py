@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import Final
 
 import click
+import yaml
 
 from watchword import errors
 from watchword.cli import main
 from watchword.config import ENV_PREFIX, Settings
+from watchword.config.effective import as_written
 from watchword.errors import WatchwordError
+from watchword.metrics.catalog import PREFIX, Counter, Gauge, Histogram
 from watchword.server import problems
 from watchword.server.endpoints import ENDPOINTS
-from watchword.server.operation import BASE
+from watchword.server.operation import ADMIN_BASE, BASE
 
+ALERTS: Final = Path(__file__).parents[1] / "deploy" / "prometheus" / "alerts.yml"
 _COMPUTED: Final = {
     "issuer": "the address served",
     "mail_url": "`outbox:` where the issuer is loopback, else none",
@@ -53,31 +57,48 @@ def settings() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         must = str(field.description)
-        rows.append((f"`{ENV_PREFIX}{name.upper()}`", _default(name, must), must))
+        rows.append((f"`{ENV_PREFIX}{name.upper()}`", _default(name), must))
     return _table("variable | default | must be", rows)
 
 
-def _default(name: str, must: str) -> str:
+def _default(name: str) -> str:
     """A default, as an operator would write it."""
     if name in _COMPUTED:
         return _COMPUTED[name]
     value = getattr(Settings() if name == "data" else Settings(data=Path("DATA")), name)
-    if value is None or value == ():
-        return "none"
-    if isinstance(value, bool):
-        value = "on" if value else "off"
-    if isinstance(value, tuple):
-        value = ",".join(map(str, value))
-    return f"`{spelled(value) if must.startswith('a duration') else value}`"
+    written = as_written(name, value)
+    return "none" if written is None else f"`{written}`"
 
 
-def spelled(seconds: int) -> str:
-    """A duration in its largest whole unit; one day is 24h."""
-    for unit, length, least in (("d", 86400, 2), ("h", 3600, 1), ("m", 60, 1)):
-        count, rest = divmod(seconds, length)
-        if count >= least and not rest:
-            return f"{count}{unit}"
-    return f"{seconds}s"
+def metrics() -> str:
+    """Every metric of a scrape: its name, labels, kind and meaning."""
+    rows = [
+        (
+            f"`{PREFIX}{one.metric}`",
+            " ".join(f"`{label}`" for label in one.labels),
+            type(one).__name__.lower(),
+            one.text,
+        )
+        for one in (*Counter, *Gauge, *Histogram)
+    ]
+    process = f"{PREFIX}process_"
+    named = [(name.replace(process, "process_"), *rest) for name, *rest in rows]
+    return _table("metric | labels | kind | what it is", named)
+
+
+def alerts() -> str:
+    """The alerts that come with Watchword, and what to do at each."""
+    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    rows = []
+    for rule in rules:
+        said = rule["annotations"]
+        page = said["runbook_url"].rpartition("/docs/")[2]
+        title = page.removeprefix("runbooks/").removesuffix(".md").replace("-", " ")
+        severity = rule["labels"]["severity"]
+        name, link = f"`{rule['alert']}`", f"[{title}]({page})"
+        rows.append((name, severity, said["summary"], link))
+    return _table("alert | severity | when | what to do", rows)
 
 
 def tree() -> str:
@@ -153,6 +174,8 @@ def _by_status() -> list[tuple[int, type[WatchwordError]]]:
 
 
 def _call_of(path: str) -> str:
+    if path.startswith(ADMIN_BASE):  # one name for the many calls of operators
+        return ADMIN_BASE
     return path.removeprefix(f"{BASE}/")
 
 

@@ -514,7 +514,7 @@ async def test_of_two_role_changes_the_later_one_reaches_the_sessions(
         await assign(account_id, roles)
 
     monkeypatch.setattr(world.engine.stores.sessions, "assign_roles", slow)
-    await world.accounts.set_roles(world.alice, ["admin"])
+    await world.accounts.set_roles(world.alice, ["reader"])
     assert (await world.accounts.get("alice")).roles == ()
     refreshed = await world.refresh(tokens)
     assert world.engine.checker.verify(refreshed.access_token).roles == ()

@@ -34,6 +34,7 @@ from watchword.errors import (
     StoreUnavailable,
     Throttled,
     UnauthorizedClient,
+    VersionChanged,
     WatchwordError,
 )
 from watchword.keys.ring import KeyRing
@@ -177,6 +178,7 @@ async def test_a_resource_servers_credentials_are_for_that_alone(
         ("01234567-89AB-7CDE-8F01-23456789ABCD", {}),
         *[("app", {"scope": [one]}) for one in ("", "a b", 'a"', "a\\", "ä", "a\n")],
         ("app", {"scope": ["a" * 600, "b" * 600]}),
+        ("app", {"scope": ["read", "admin:read"]}),
         *[
             ("app", {"audience": [one]})
             for one in ("", "a b", "https://api.example/#x", "/path", "https:", "ä:b")
@@ -188,6 +190,7 @@ async def test_a_resource_servers_credentials_are_for_that_alone(
         ("app", {"grants": ["password"]}),
         ("app", {"rights": ["admin"]}),
         ("app", {"confidential": False, "rights": ["introspect"]}),
+        ("app", {"rights": ["admin:read"], "grants": ["refresh_token"]}),
         ("app", {"confidential": False, "grants": ["client_credentials"]}),
         ("app", {"redirect_uris": ["https://app.example/#x"]}),
         ("app", {"redirect_uris": [f"{WEB}{number}" for number in range(33)]}),
@@ -245,6 +248,33 @@ async def test_scopes_and_audiences_are_added_and_removed(world: World) -> None:
             await clients.update("app", **given)
     found = await clients.get("app")
     assert (found.scope, found.audience) == (("c",), ("api",))
+
+
+async def test_a_version_is_compared_in_the_write_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another caller that comes between look and write is not overwritten.
+
+    Without a version, the change is made to what that one has left.
+    """
+    clients, swap = world.clients, world.stores.clients.swap
+    client, _ = await clients.add("app", confidential=True)
+
+    async def later(before: Client, after: Client, event: Event) -> bool:
+        monkeypatch.setattr(world.stores.clients, "swap", swap)
+        await clients.update("app", name="theirs")
+        return await swap(before, after, event)
+
+    for version, scope in ((client.version, ()), (None, ("read",))):
+        monkeypatch.setattr(world.stores.clients, "swap", later)
+        changing = clients.update("app", add_scope=["read"], version=version)
+        if version is None:
+            await changing
+        else:
+            with pytest.raises(VersionChanged):
+                await changing
+        found = await clients.get("app")
+        assert (found.name, found.scope) == ("theirs", scope)
 
 
 async def test_a_client_gets_what_goes_with_its_redirect_uris(world: World) -> None:

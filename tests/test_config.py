@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from tests.rows import in_one
 from watchword.config import Settings, load_settings
+from watchword.config.effective import effective_settings
 from watchword.core import limits
 from watchword.errors import SettingsError
 from watchword.stores import SESSION_STORES, STORES
@@ -173,6 +175,7 @@ def test_a_duration_is_whole_seconds(text: object, seconds: int) -> None:
         ("ROTATION_GRACE", "61s"),
         *[("FIRST_PARTY_SCOPE", v) for v in (" ", 'a"b', "a\\b", "ä", "a" * 1025)],
         ("FIRST_PARTY_SCOPE", "a" * 1000 + " " + "b" * 1000),
+        ("FIRST_PARTY_SCOPE", "read admin:read"),
         ("RETRY_WINDOW", "8d"),
         ("REWIND_LIMIT", "-1"),
         ("REWIND_LIMIT", "many"),
@@ -684,3 +687,57 @@ def test_passkeys_are_bound_to_a_domain_that_browsers_take(
         load_settings(**settings)
     else:
         assert fault(**settings).startswith(expected)
+
+
+def test_each_setting_says_where_it_came_from_and_no_secret(
+    folder: Path, env: Any
+) -> None:
+    """As a worker shows it, which got the settings from its parent."""
+    (folder / "d").mkdir()
+    (folder / "d" / "watchword.toml").write_text("access_ttl = '90s'\nrp_name = 'A'")
+    (folder / "secrets").write_text(f"{SECRET}\n{SECRET}2\n")
+    (folder / "mail").write_text("smtps://user:p%40ss@m.example")
+    env(DATA="d", PASSKEYS="off", SECRET_FILE="secrets", MAIL_URL_FILE="mail")
+    env(DATABASE_URL="postgresql://u:p@ss@db/w?sslmode=require&sslpassword=hidden")
+    env(ADMIN_PASSWORD="hidden too", CORS_ORIGINS="https://b.example,https://a.example")
+    settings = load_settings(sessions_max=3)
+    there = pickle.loads(pickle.dumps(settings)).model_copy(update={"port": 8000})
+    found = {one.name: one for one in effective_settings(there, secrets=2)}
+    table = {
+        "DATA": ("d", "environment"),
+        "PASSKEYS": ("off", "environment"),
+        "CORS_ORIGINS": ("https://b.example https://a.example", "environment"),
+        "ADMIN_PASSWORD": ("set", "environment"),
+        "DATABASE_URL": (
+            "postgresql://u:•••@db/w?sslmode=require&sslpassword=•••",
+            "environment",
+        ),
+        "ACCESS_TTL": ("90s", "watchword.toml"),
+        "SECRET": ("set, 2 secrets", "WATCHWORD_SECRET_FILE"),
+        "MAIL_URL": ("smtps://user:•••@m.example", "WATCHWORD_MAIL_URL_FILE"),
+        "SESSIONS_MAX": ("3", "--sessions-max"),
+        "REFRESH_IDLE": ("7d", "default"),
+        "ISSUER": ("http://127.0.0.1:8000", "default"),
+        "PORT": ("8000", "default"),
+        "SESSION_STORE_URL": (None, "default"),
+    }
+    for name, expected in table.items():
+        one = found[f"WATCHWORD_{name}"]
+        assert (name, one.value, one.source) == (name, *expected)
+    assert len(found) == len(Settings.model_fields) - 5  # those that name files
+    shown = repr(found)
+    assert [one for one in (SECRET, "hidden", "ss@", "p%40") if one in shown] == []
+
+
+def test_what_an_application_gives_comes_from_it(folder: Path) -> None:
+    settings = load_settings(str, issuer="https://id.example", data=folder)
+    learned = Settings(data=folder).model_copy(update={"issuer": "https://id.example"})
+    for one in (settings, learned):
+        sources = [one.source_of(key) for key in ("issuer", "data", "port", "secret")]
+        assert sources == ["application", "application", "default", "default"]
+    (secret,) = [
+        one
+        for one in effective_settings(settings, secrets=1)
+        if one.name == "WATCHWORD_SECRET"
+    ]
+    assert (secret.value, secret.source) == ("set, 1 secret", "the data folder")

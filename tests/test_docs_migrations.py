@@ -11,9 +11,9 @@ from typing import Final
 
 import pytest
 
-from docs.tables import spelled
 from tests.pages import ROOT, blocks_of, clean_environment
 from watchword.config import Settings
+from watchword.config.values import spell_seconds
 
 GUIDES: Final = ["fastapi-users", "flask-jwt-extended", "simplejwt"]
 
@@ -45,5 +45,5 @@ def test_the_code_of_before_is_python(guide: str) -> None:
 def test_the_lives_of_tokens_are_todays(guide: str) -> None:
     text = (ROOT / f"docs/migrate-from-{guide}.md").read_text()
     for name in ("access_ttl", "refresh_idle", "refresh_absolute"):
-        default = spelled(getattr(Settings(), name))
+        default = spell_seconds(getattr(Settings(), name))
         assert re.search(rf"`{name}`[^`\n]*`{default}`", text), name

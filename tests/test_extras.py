@@ -37,6 +37,7 @@ PUBLIC = {
     "watchword:WatchwordError": "",
     "watchword.errors": "",
     "watchword.verify": "",
+    "watchword.webhooks": "",
     "watchword.testing": "",
     "watchword.testing.plugin": "testing",
     "watchword.testing.store_contract": "store-contract",

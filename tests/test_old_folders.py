@@ -22,6 +22,7 @@ from watchword.core.session import SessionOptions
 from watchword.core.totp import code_at
 from watchword.errors import InvalidCredentials, SecondFactorRequired
 from watchword.factors.proof import FactorProof, Method
+from watchword.ports.audit import EventFilter, EventType
 from watchword.sign_in.continuation import Binding
 from watchword.testing import ManualClock
 
@@ -83,6 +84,10 @@ async def test_a_folder_of_a_version_before_goes_on(
         await service.recovery.reset(found[0], NEW)
         assert (await check("ann@example.org", NEW)).account_id == ann.id
         await get_a_second_factor(watchword, ann.id, clock)
+        search = watchword.stores.audit.search
+        of_ann = await search(EventFilter(account_id=ann.id), limit=99, look=99)
+        kinds = [event.type for _, event in of_ann.events]
+        assert kinds[-2:] == [EventType.SIGN_IN, EventType.ACCOUNT_CREATED]
 
 
 async def get_a_second_factor(

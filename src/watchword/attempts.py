@@ -28,6 +28,8 @@ from watchword.errors import (
     TryAgain,
     WatchwordError,
 )
+from watchword.metrics import Metrics
+from watchword.metrics.catalog import Counter
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.throttle import Throttle
 
@@ -46,14 +48,16 @@ class Attempt(msgspec.Struct):
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """What a failed attempt raises, and which event is written of it."""
+    """What a failed attempt raises, which event is written of it, and its method."""
 
     failure: type[WatchwordError]
     event: EventType
+    method: str
 
 
-_SIGN_IN: Final = _Kind(InvalidCredentials, EventType.SIGN_IN_FAILED)
-_FACTOR: Final = _Kind(SecondFactorInvalid, EventType.FACTOR_FAILED)
+_SIGN_IN: Final = _Kind(InvalidCredentials, EventType.SIGN_IN_FAILED, "password")
+_FACTOR: Final = _Kind(SecondFactorInvalid, EventType.FACTOR_FAILED, "second_factor")
+_PASSKEY: Final = _Kind(SecondFactorInvalid, EventType.FACTOR_FAILED, "passkey")
 
 
 class _Counted(msgspec.Struct, frozen=True):
@@ -74,7 +78,9 @@ class Attempts:
         audit: AuditLog,
         background: Background,
         clock: Clock,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._throttle = throttle
         self._events = AuditLimit(audit.record)
         self._background = background
@@ -104,6 +110,7 @@ class Attempts:
         *,
         forget: bool = True,
         of_code: bool = False,
+        alone: bool = False,
     ) -> AsyncIterator[Attempt]:
         """A block that is one attempt with a second factor, whatever the way in.
 
@@ -111,6 +118,7 @@ class Attempts:
         the user is not known. With `forget`, a success sets the counters of the account
         back to zero. With `of_code`, it is a try of one of the few codes that an app
         can show: after a hundred of them `is_locked` is true, and the block MUST fail.
+        `alone` says that no other factor was proved before: that of a passkey.
         Raises Throttled, StoreUnavailable.
         """
         costs = factor_costs(account_id, address)
@@ -120,7 +128,12 @@ class Attempts:
             many = _failures(account_id) if of_code else None
             forgotten = factor_counters(account_id) if forget else None
         async with self._attempted(
-            _FACTOR, attempt, costs, address, many=many, forget=forgotten or ()
+            _PASSKEY if alone else _FACTOR,
+            attempt,
+            costs,
+            address,
+            many=many,
+            forget=forgotten or (),
         ):
             yield attempt
 
@@ -146,6 +159,7 @@ class Attempts:
             self._give_back(counting)
             raise
         if counted.wait:
+            self._metrics.count(Counter.SIGN_INS, kind.method, "throttled")
             event = Event(
                 type=EventType.SIGN_IN_THROTTLED,
                 at=now,
@@ -158,6 +172,7 @@ class Attempts:
         try:
             yield
         except kind.failure:
+            self._metrics.count(Counter.SIGN_INS, kind.method, "failed")
             # The name is not recorded, because people sometimes type their password
             # into that field.
             event = Event(

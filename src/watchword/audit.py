@@ -1,4 +1,4 @@
-"""Audit events that any caller can cause: how many of them are written.
+"""Audit events as a line of text, and how many are written of what any caller causes.
 
 An attempt that a throttle refuses costs the caller nothing. A durable row for it would
 cost the server a disk write and disk space for 400 days. So one event a minute is
@@ -12,11 +12,13 @@ from __future__ import annotations
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from watchword.core import limits
+from watchword.core.session import as_text
 from watchword.core.throttle import Cost, take
 from watchword.ports.audit import Event, EventType
 
@@ -94,3 +96,18 @@ class AuditLimit:
                 event.type,
             )
         return False
+
+
+def facts_of(sequence: int, event: Event) -> dict[str, Any]:
+    """The event as a line of JSON has it, on the command line and in a download."""
+    at = datetime.fromtimestamp(event.at / 1000, UTC)
+    return {
+        "sequence": sequence,
+        "at": f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        "type": event.type.value,
+        "subject": None if event.account_id is None else as_text(event.account_id),
+        "session": None if event.session_id is None else as_text(event.session_id),
+        "client": event.client_id,
+        "address": event.address,
+        "detail": dict(event.detail),
+    }

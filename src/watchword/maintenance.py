@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
 from typing import Final
 
 from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.steadiness import Steadiness
+from watchword.core.turns import Turns
 from watchword.keys.ring import KeyRing
 from watchword.mail.sender import MailSender
+from watchword.metrics.measured import Measured
 from watchword.ports.backend import Backend
 from watchword.ports.once import ReplayCache
 from watchword.revocation.log import RevocationLog
@@ -37,6 +40,8 @@ class Maintenance:
         groups: Groups,
         mail: MailSender | None,
         webhooks: WebhookSender,
+        turns: Mapping[str, Turns],
+        measured: Measured | None,
         clock: Clock,
         monotonic: Callable[[], int],
     ) -> None:
@@ -48,6 +53,8 @@ class Maintenance:
         self._groups = groups
         self._mail = mail
         self._webhooks = webhooks
+        self._turns = turns
+        self._measured = measured
         self._clock = clock
         self._monotonic = monotonic
         self._steadiness = Steadiness(clock(), monotonic())
@@ -64,9 +71,16 @@ class Maintenance:
         ]
         if self._mail is not None:
             tasks.append((limits.MAIL_POLL, self._mail.send_due, "mail"))
+        if self._measured is not None:
+            levels, figures = self._measured
+            tasks += [
+                (limits.LEVELS_EVERY, levels.write, "metrics"),
+                (limits.PROCESS_EVERY, levels.write_process, "metrics of the system"),
+                (limits.STATS_EVERY, figures.write, "figures"),
+            ]
         async with asyncio.TaskGroup() as group:
             for period, work, what in tasks:
-                group.create_task(_every(period, work, what))
+                group.create_task(_every(period, work, what, self._turns[what]))
 
     async def sweep(self) -> None:
         """Delete what is over, in small steps. One process does it per interval."""
@@ -89,14 +103,18 @@ class Maintenance:
             await asyncio.sleep(0.05)  # lets refreshes pass
 
 
-async def _every(period: int, work: Callable[[], Awaitable[None]], what: str) -> None:
+async def _every(
+    period: int, work: Callable[[], Awaitable[None]], what: str, turns: Turns
+) -> None:
     """Do the work once per period (ms). A failure is logged; the next turn tries again.
 
-    `what` names the work in the log. Never returns: it is ended by cancelling it.
+    `what` names the work in the log. Each turn is noted in `turns`. Never returns: it
+    is ended by cancelling it.
     """
     failing = False
     while True:
         await asyncio.sleep(period / limits.SECOND)
+        begun = perf_counter()
         try:
             await work()
         except Exception:  # noqa: BLE001 - logged, and the next turn tries again
@@ -107,3 +125,4 @@ async def _every(period: int, work: Callable[[], Awaitable[None]], what: str) ->
             if failing:
                 _log.warning("%s: works again", what)
             failing = False
+        turns.note(perf_counter() - begun, failed=failing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 
 import pytest
@@ -197,3 +198,23 @@ def test_a_mistake_is_told_in_a_line(
 ) -> None:
     assert says in there.run("clients", *words, code=code).stderr
     assert there.json("clients", "list") == []
+
+
+def test_a_right_to_administer_is_given_and_taken(there: Terminal) -> None:
+    """It comes with a secret and the grant for tokens of the client's own."""
+    there.run("clients", "add", "robot", "--right", "admin:write")
+    (row,) = there.json("clients", "list")
+    assert (row["type"], row["grants"]) == ("confidential", ["client_credentials"])
+    there.run("clients", "add", "app", "--public", "--right", "admin:read", code=1)
+    there.run("clients", "add", "app", "--scope", "admin:read", code=1)
+    there.run("clients", "add", "web", "--confidential", "--grant", "refresh_token")
+    there.run("clients", "update", "web", "--right", "admin:read")
+    shown = there.json("clients", "show", "web")
+    assert shown["grants"] == ["refresh_token", "client_credentials"]
+    there.run("clients", "update", "web", "--remove-right", "admin:read")
+    assert there.json("clients", "show", "web")["rights"] == []
+    there.run("clients", "update", "web", "--remove-right", "admin:read", code=1)
+    lines = there.run("audit", "--json").stdout.splitlines()
+    details = [json.loads(line)["detail"] for line in lines]
+    rights = [one["rights"] for one in details if "rights" in one]
+    assert rights == ["admin:write", "", "admin:read", ""]

@@ -185,7 +185,7 @@ def test_keys_rotate_and_retire_whatever_their_id_begins_with(
     after = {row["state"]: row["kid"] for row in terminal.json("keys", "list")}
     assert after["retired"] == before["active"]
     early = json.loads(terminal.run("keys", "rotate", "--json", code=1).stderr)
-    assert early["code"] == "key_ring"
+    assert early["code"] == "key_not_ready"
     assert terminal.json("keys", "retire", before["active"])
     rows = terminal.json("keys", "list")
     assert [row["use"] for row in rows] == ["access"] * 2

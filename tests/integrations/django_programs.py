@@ -269,7 +269,7 @@ def pages(given: bool | str, place: str | None) -> None:  # noqa: FBT001 - as a 
         path("signed-out", lambda _: HttpResponse(OWN)),
         path("", include("watchword.integrations.django.urls")),
     ]
-    auth.register(NAME, PASSWORD)
+    auth.register(NAME, PASSWORD, roles=["admin"])
     client = httpx2.Client(transport=httpx2.WSGITransport(app=app), base_url=BASE_URL)
     pages_story(client, place)
     auth.close()

@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,7 +51,7 @@ def running(app: Any, auth: Any) -> Iterator[Any]:
     with TestClient(app, base_url=BASE_URL, client=HERE) as client:
         assert client.portal is not None
         if auth._authenticator.engine.self_service is not None:
-            client.portal.call(auth.register, NAME, PASSWORD)
+            client.portal.call(partial(auth.register, NAME, PASSWORD, roles=["admin"]))
         yield client
 
 
@@ -107,7 +108,7 @@ def by_flask(pages: Pages, **given: Any) -> Iterator[Any]:
         httpx2.Client(transport=transport, base_url=BASE_URL) as client,
     ):
         if "authenticate" not in given:
-            auth.register(NAME, PASSWORD)
+            auth.register(NAME, PASSWORD, roles=["admin"])
         yield client
 
 

@@ -296,7 +296,10 @@ STATES: Final[dict[str, View]] = {
     ),
     "consent, for a client, local": Consent(name="mara", scope=(), is_local=True),
     "error, for a client": ErrorPage(
-        trouble=Trouble.INTERACTION, code="interaction_expired", at=NOW
+        request_id="4f0c2a91be-1d3",
+        trouble=Trouble.INTERACTION,
+        code="interaction_expired",
+        at=NOW,
     ),
     "error, redirect URI": ErrorPage(
         trouble=Trouble.REDIRECT_URI, code="redirect_uri", at=NOW, client=LONG

@@ -176,7 +176,7 @@ async def test_another_device_confirms_by_the_password(
 async def test_register_and_forgot_answer_the_same_for_every_address(
     api: LocalApi, mails: Mails
 ) -> None:
-    """Byte for byte, headers too, but for the handle. So does a resend."""
+    """Byte for byte, headers too, but for handle and id. So does a resend."""
     await confirmed(api, mails)
     handles = [await registered(api, email) for email in (ANN, "bob@example.org")]
     for path, bodies in {
@@ -189,6 +189,8 @@ async def test_register_and_forgot_answer_the_same_for_every_address(
         ],
     }.items():
         answers = [await post(api, path, body) for body in bodies]
+        for answer in answers:
+            del answer.headers["x-request-id"]
         seen = {
             (
                 answer.status_code,
@@ -557,34 +559,6 @@ async def test_another_method_is_refused_and_all_right_ones_are_named(
     allowed = set(re.split(", *", answer.headers["allow"]))
     assert allowed == {"GET", "HEAD", "PATCH", "DELETE"}
     assert (await call(api, "HEAD", "/account")).status_code == 401
-
-
-@pytest.mark.parametrize(("method", "path", "body"), BEARERS)
-async def test_only_tokens_of_first_party_change_an_account(
-    api: LocalApi, method: str, path: str, body: Any
-) -> None:
-    """No scope lets another client do it, and a client's own token has no account."""
-    clients = api.engine.clients
-    await clients.add("phone", confidential=False, scope=["account", "read"])
-    _, secret = await clients.add(
-        "shop", confidential=True, scope=["account"], grants=["client_credentials"]
-    )
-    login = {"username": "alice", "password": PASSWORD, "clientId": "phone"}
-    theirs = (await post(api, "/login", login)).json()["accessToken"]
-    own = await api.client.post(
-        "/oauth/token",
-        data={"grant_type": "client_credentials"},
-        auth=httpx2.BasicAuth("shop", secret or ""),
-    )
-    for access, expected in (
-        (theirs, "403 insufficient_scope"),
-        (own.json()["access_token"], "401 token_invalid"),
-        ("x", "401 token_invalid"),
-    ):
-        answer = await call(api, method, path, body, **bearer(access))
-        assert verdict(answer) == expected
-        assert 'scope=""' not in answer.headers["www-authenticate"]
-    assert (await api.try_login("alice", PASSWORD)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/step-up", "/password/change"])

@@ -34,9 +34,12 @@ TRACING = [
     *("x-datadog-sampling-priority", "newrelic", "elastic-apm-traceparent"),
     *("request-id", "request-context", "x-request-id", "x-correlation-id"),
 ]
-OURS = ["authorization", "content-type", "dpop", "idempotency-key", "x-requested-with"]
+OURS = [
+    *("authorization", "content-type", "dpop", "idempotency-key", "if-match"),
+    "x-requested-with",
+]
 SENT = sorted([*OURS, *TRACING])
-EXPOSED = ["dpop-nonce", "retry-after", "www-authenticate"]
+EXPOSED = ["dpop-nonce", "etag", "retry-after", "www-authenticate", "x-request-id"]
 FOREIGN = [
     "null",
     "",

@@ -25,7 +25,7 @@ from watchword.testing import ManualClock
 
 ADMIN: Final = "https://127.0.0.1:9000"
 PAGES: Final = {"sign-in", "second-step", "enrol", "prove", "signed-out", "pages"}
-SHARED: Final = {"healthz", "readyz", "metrics", "console"}
+SHARED: Final = {"healthz", "readyz", "metrics", "console", "openapi.json"}
 ROOT: Final = {"username": "root", "password": PASSWORD}
 
 
@@ -57,6 +57,9 @@ async def test_each_listener_serves_what_is_its_own(pages: Pages) -> None:
                 assert status == (405 if is_served else 404), place
     for place in ("", ADMIN):
         assert (await browser.get(f"{place}/readyz")).status_code == 200
+        document = (await browser.get(f"{place}/openapi.json")).json()
+        kinds = {path.startswith("/api/admin/") for path in document["paths"]}
+        assert kinds == {bool(place), False}
 
 
 async def test_the_session_of_one_listener_is_none_at_the_other(pages: Pages) -> None:
@@ -127,6 +130,7 @@ READERS: Final[list[tuple[bool, dict[str, Any], int, str, dict[str, str]]]] = [
     (True, {}, 8000, LOCAL, HOST),
     (False, {}, 8000, LOCAL, {"host": "rebound.example:8000"}),
     (False, {}, 8000, LOCAL, HOST | named(LOCAL)),
+    (False, {}, 8000, LOCAL, HOST | {"x-real-ip": OUTSIDE}),
     (False, {}, 8000, INSIDE, HOST),
     (False, {"host": "0.0.0.0"}, 8000, LOCAL, HOST),
     # A network that was named: the peer itself, never one that passes on.

@@ -140,7 +140,7 @@ async def test_a_native_sign_in_has_the_scope_of_the_settings(
                 assert claims.scope == given
             headers = bearer(login["accessToken"])
             listed = await api.client.get(f"{BASE}/sessions", headers=headers)
-            assert listed.status_code == 200  # without the scope `account`
+            assert listed.status_code == 200
         refused = await native.post("login", **ALICE, scope="orders:read admin")
         assert code_of(refused) == "invalid_scope"
 

@@ -277,24 +277,6 @@ async def test_a_sign_in_asks_for_no_more_than_its_client_may_have(
     assert code_of(answer) == "unauthorized_client"  # RFC 9701 §3, RT-22
 
 
-async def test_a_client_manages_sessions_with_the_scope_for_it_alone(
-    oauth: OAuth,
-) -> None:
-    """No other program of the user's signs them out everywhere (RFC 6750 §3.1)."""
-    await oauth.add("spa", confidential=False, scope=["account", "read"])
-    for scope, status in (("read", 403), ("account", 200)):
-        login = await oauth.login(clientId="spa", scope=scope)
-        for method, path in (("GET", "sessions"), ("POST", "logout-all")):
-            answer = await oauth.api.client.request(
-                method, f"{BASE}/{path}", headers=bearer(login["accessToken"])
-            )
-            assert answer.status_code == status
-            if status == 403:
-                challenge = answer.headers["www-authenticate"]
-                assert 'error="insufficient_scope"' in challenge
-                assert 'scope="account"' in challenge
-
-
 async def test_a_clients_own_token(oauth: OAuth) -> None:
     """RFC 9068 §2.2: its `sub` is the client, and there is nobody's session."""
     await oauth.add("cron", scope=["read", "write"], access_ttl=60 * SECOND)

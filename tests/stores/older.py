@@ -1,4 +1,4 @@
-"""What a server of version 0.4.0 reads and writes beside those of today."""
+"""What servers of 0.4.0 and 0.5.0 read and write beside those of today."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ SELECT
 FROM {at}clients
 """
 ROTATE = "UPDATE {at}sessions SET generation = 1, version = 1"
+ADD_ACCOUNT = """
+INSERT INTO {at}accounts (
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
+)
+SELECT
+    CAST('0123456789abcdef' AS {bytes}), 'beside', password_hash, 'admin clerk',
+    created_at, epoch, version, disabled, email, email_key, email_confirmed_at, locale
+FROM {at}accounts
+"""
+CHANGE_ACCOUNT = """
+UPDATE {at}accounts SET name = 'elsewhere', roles = 'clerk writer'
+WHERE name = 'beside'
+"""
 DELETE_ACCOUNT = "DELETE FROM {at}accounts"
 
 
@@ -75,5 +89,17 @@ async def goes_on_beside(stores: Stores, run: Run) -> None:
     account = an_account()
     await stores.accounts.add(account, Trail())
     await stores.consents.put(a_consent(), None)
+    await run(ADD_ACCOUNT)
+    assert await of_role(stores, "admin", "clerk") == [["beside"], ["beside"]]
+    await run(CHANGE_ACCOUNT)
+    assert await of_role(stores, "admin", "writer") == [[], ["elsewhere"]]
     await run(DELETE_ACCOUNT)
+    assert await of_role(stores, "clerk", *account.roles) == [[], []]
     assert await stores.consents.of_account(account.id) == []
+
+
+async def of_role(stores: Stores, *roles: str) -> list[list[str]]:
+    """The names of the accounts that have each of the roles."""
+    search = stores.accounts.search
+    pages = [await search("", role=role, limit=9, look=9) for role in roles]
+    return [[account.name for account in page.accounts] for page in pages]

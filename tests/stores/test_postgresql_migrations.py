@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 
+from tests.pages import ROOT
 from tests.servers.postgresql import postgresql
-from tests.stores.older import goes_on_beside
+from tests.stores.older import goes_on_beside, of_role
 from tests.stores.on_postgresql import opened, somebody
 from watchword.core.limits import CLIENT_GRACE
 from watchword.core.session import Session
@@ -122,6 +124,7 @@ async def test_accounts_of_an_old_database_go_on(
         await other.execute(add, beside.id, beside.name, beside.password_hash, START)
     async with opened(url) as stores:
         assert await stores.accounts.list(limit=9) == [before, beside]
+        assert await of_role(stores, "reader") == [["before", "beside"]]
         addressed = with_address(before)
         assert await stores.accounts.swap(before, addressed, Trail())
         assert await stores.accounts.by_email("ada@example.org") == addressed
@@ -160,6 +163,29 @@ async def test_a_server_of_the_version_before_goes_on_beside(url: str) -> None:
             return list(await other.fetch(text))
 
         await goes_on_beside(stores, run)
+
+
+async def test_indexes_that_an_operator_has_built_before_are_taken(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what docs/postgresql.md says they are as a migration would build them."""
+    built = re.findall(
+        r"CREATE INDEX CONCURRENTLY audit_by[^;]+;",
+        (ROOT / "docs/postgresql.md").read_text(),
+    )
+    with monkeypatch.context() as older:
+        known = sql_files.migrations("postgresql")
+        older.setattr(sql_files, "migrations", lambda _: known[:6])
+        await migrate_store(url, apply=True)
+    indexes = "SELECT indexdef FROM pg_indexes WHERE indexname LIKE 'audit_by%'"
+    async with somebody(url) as other:
+        for statement in built:
+            await other.execute(statement)
+        before = {row[0] for row in await other.fetch(indexes)}
+        assert await migrate_store(url, apply=True) == known[6:]
+        assert {row[0] for row in await other.fetch(indexes)} == before
+    async with somebody(postgresql().new_database()) as other:
+        assert {row[0] for row in await other.fetch(indexes)} == before
 
 
 @pytest.mark.parametrize(

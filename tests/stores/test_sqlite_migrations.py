@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from tests.patience import PATIENCE
-from tests.stores.older import goes_on_beside
+from tests.stores.older import goes_on_beside, of_role
 from tests.stores.on_file import opened, sql
 from watchword.core.actor import EndReason
 from watchword.core.limits import CLIENT_GRACE
@@ -187,6 +187,7 @@ async def test_accounts_of_an_old_folder_go_on(
     stores = await opened(path)
     sql(path, OLD_ACCOUNT, old[1])  # by a server of that version that still runs
     assert await stores.accounts.list(limit=9) == [before, beside]
+    assert await of_role(stores, "reader") == [["before", "beside"]]
     addressed = with_address(before)
     assert await stores.accounts.swap(before, addressed, Trail())
     assert await stores.accounts.by_email("ada@example.org") == addressed

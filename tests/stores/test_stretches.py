@@ -13,11 +13,11 @@ from tests.servers.stores import STORES
 from tests.stores.on_file import opened, sql, writing
 from watchword.core.actor import EndReason
 from watchword.core.limits import SWEEP_AFTER
-from watchword.core.session import Session
+from watchword.core.session import STRICT, Alive, Session
 from watchword.ports.sessions import Before, ByAccount, ByClient, Selector
 from watchword.stores.postgresql import backend as postgresql_backend
 from watchword.stores.redis import audit, index
-from watchword.stores.sql import stretches
+from watchword.stores.sql import stats, stretches
 from watchword.stores.sql.files import load_statements
 from watchword.stores.sqlite import backend as sqlite_backend
 from watchword.testing.fakes import START
@@ -34,8 +34,9 @@ from watchword.testing.store_contract.examples import (
 # A few rows are what thousands are to a server.
 BACKENDS = (postgresql_backend, sqlite_backend)
 SMALL: list[tuple[Any, str, int]] = [
-    *((module, "SWEEP_LOOK", 3) for module in (stretches, index, *BACKENDS)),
+    *((module, "SWEEP_LOOK", 3) for module in (stretches, stats, index, *BACKENDS)),
     *((stretches, "END_LIMIT", 2), (index, "PAGE", 3), (audit, "ADOPTED", 2)),
+    *((index, "COUNTED", 3), (index, "_PAUSE", 0), (stats, "_PAUSE", 0)),
 ]
 
 SELECTORS: dict[str, Selector] = {
@@ -72,6 +73,8 @@ async def test_every_session_that_is_meant_is_found_over_several_stretches(
     stores = await backend.place(tmp_path).open("store")
     try:
         await put(stores, *meant, *others)
+        totals = await stores.stats.totals(Alive.at(START, STRICT))
+        assert totals.sessions == 20
         ended = await stores.sessions.end(
             SELECTORS[selected], EndReason.LOGOUT, an_event(), 100
         )
@@ -99,8 +102,12 @@ async def test_every_session_that_is_meant_is_found_over_several_stretches(
 
 
 # What a plan may walk: these tables have a few rows, or the statement has a bound
-# within (`ended` and `audit`: the oldest so many, in a subquery).
-SHORT = {"ended", "audit", "signing_keys", "store", "(subquery-1)"}
+# within (`ended` and `audit`: the oldest so many, in a subquery). `CONSTANT` is one row
+# without a table.
+SHORT = {
+    *("ended", "audit", "signing_keys", "store", "webhooks"),
+    *("(subquery-1)", "CONSTANT"),
+}
 
 
 def _is_walk(step: str) -> bool:
@@ -123,6 +130,20 @@ async def test_no_statement_of_the_one_writer_walks_a_table(tmp_path: Path) -> N
         walked[name] = [row[3] for row in plan if _is_walk(row[3])]
     assert len(walked) > 20
     assert {name: scans for name, scans in walked.items() if scans} == {}
+
+
+async def test_a_search_of_operators_walks_no_table(tmp_path: Path) -> None:
+    """Whatever is asked for, an index has it: there may be ten million rows."""
+    path = tmp_path / "data" / "watchword.db"
+    await (await opened(path)).backend.close()
+    tables = r" (audit|event|accounts|account_roles|confirmations)\b"
+    searches = ("search_events", "event_before", "search_accounts", "invitations")
+    for name in searches:
+        bare = re.sub(r"--.*", "", load_statements("sqlite")[name])
+        plan = sql(path, f"EXPLAIN QUERY PLAN {bare}", (None,) * _parameters(bare))
+        steps = [row[3] for row in plan]
+        assert [one for one in steps if re.match(f"SEARCH{tables}", one)], name
+        assert [one for one in steps if re.match(f"SCAN{tables}", one)] == []
 
 
 def _parameters(statement: str) -> int:

@@ -2,7 +2,9 @@
 
 names           what a user name, a role and a password may be
 rows            their rows, changed as they are at the moment of the write
+session_roles   the sessions of an account get its roles
 registry        accounts: made, imported, changed, listed, deleted
+managing        accounts made and changed by operators, several things at once
 registration    users register themselves; registration_rules says which ones may
 invitations     an operator invites an address
 recovery        a password is reset by mail

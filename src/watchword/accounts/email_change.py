@@ -94,41 +94,30 @@ class EmailChanges:
             raise Throttled(message, retry_after=wait // limits.SECOND + 1)
 
     async def _ask(self, account_id: bytes, email: str, by: By) -> None:
-        self._mail.require()
-        wanted = await self._free(account_id, email)
-
-        async def change(before: Account) -> Change:
-            confirmation, mail = self._token(
-                before, wanted, MailPurpose.CONFIRM_EMAIL, Purpose.EMAIL
-            )
-            # An address without proof is shown where there is no proved one.
-            shown = wanted.email if before.email_key is None else before.email
-            return Change(
-                after=changed(before, email=shown),
-                outbox=(
-                    self._mail.message(
-                        mail, Lane.UNKNOWN, network=caller_of(by.address)
-                    ),
-                ),
-                grants=(confirmation,),
-            )
-
+        change = await self.assignment(account_id, email, confirmed=False, by=by)
         kind = EventType.ACCOUNT_CHANGED
         await self._rows.update(account_id, change, kind, "address asked", by)
 
-    async def _free(self, account_id: bytes, email: str) -> EmailAddress:
-        """The address, if it can become the account's.
+    async def check_free(
+        self, wanted: EmailAddress, account: Account | None = None
+    ) -> None:
+        """Raises EmailTaken unless the address can become that account's.
 
-        Whether it is held is found when it is written. Raises NotFound, EmailInvalid,
-        EmailTaken, also for the address that the account has.
+        Whether it is held is found when it is written. The address that the account
+        has is taken too.
         """
-        account = await self._rows.current(account_id)
-        wanted = self._mail.read_address(email)
         named = await self._accounts.by_name(wanted.key)
-        if await self._accounts.by_email(wanted.key) is not None or (
-            named is not None and named.id != account.id
+        is_own = account is not None and named is not None and named.id == account.id
+        if await self._accounts.by_email(wanted.key) is not None or not (
+            named is None or is_own
         ):
             raise EmailTaken
+
+    async def _free(self, account_id: bytes, email: str) -> EmailAddress:
+        """The address. Raises NotFound, EmailInvalid, EmailTaken as `check_free`."""
+        account = await self._rows.current(account_id)
+        wanted = self._mail.read_address(email)
+        await self.check_free(wanted, account)
         return wanted
 
     def _token(
@@ -311,9 +300,33 @@ class EmailChanges:
         if not confirmed:
             await self._ask(account_id, email, by)
             return
+        change = await self.assignment(account_id, email, confirmed=True, by=by)
+        kind = EventType.ACCOUNT_CHANGED
+        await self._rows.update(account_id, change, kind, "address", by)
+
+    async def assignment(
+        self, account_id: bytes, email: str, *, confirmed: bool, by: By
+    ) -> Callable[[Account], Awaitable[Change]]:
+        """The change of the account's row that `assign` makes. Raises as it does."""
+        if not confirmed:
+            self._mail.require()
         new = await self._free(account_id, email)
 
-        async def change(before: Account) -> Change:
+        async def ask(before: Account) -> Change:
+            confirmation, mail = self._token(
+                before, new, MailPurpose.CONFIRM_EMAIL, Purpose.EMAIL
+            )
+            network = caller_of(by.address)
+            message = self._mail.message(mail, Lane.UNKNOWN, network=network)
+            # An address without proof is shown where there is no proved one.
+            shown = new.email if before.email_key is None else before.email
+            return Change(
+                after=changed(before, email=shown),
+                outbox=(message,),
+                grants=(confirmation,),
+            )
+
+        async def give(before: Account) -> Change:
             # No way back: an operator may act because the old mailbox is a thief's.
             told = await self._notices.of(
                 before,
@@ -323,8 +336,7 @@ class EmailChanges:
             )
             return Change(after=_at(before, new, self._clock()), outbox=told)
 
-        kind = EventType.ACCOUNT_CHANGED
-        await self._rows.update(account_id, change, kind, "address", by)
+        return give if confirmed else ask
 
 
 def _address_of(found: Confirmation) -> EmailAddress:

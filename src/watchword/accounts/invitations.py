@@ -75,7 +75,7 @@ class Invitations:
 
     async def invite(
         self, email: str, *, roles: Iterable[str] = (), locale: str = "", by: By = APP
-    ) -> None:
+    ) -> Confirmation:
         """Mail an invitation. Raises EmailInvalid, InvalidRequest, NotFound."""
         self._rules.need_invitations()
         self._mail.require()
@@ -108,6 +108,7 @@ class Invitations:
             detail=by.detail(roles=" ".join(given)),
         )
         await self._confirmations.add(invitation, Trail((event,), (message,)))
+        return invitation
 
     async def accept(
         self,

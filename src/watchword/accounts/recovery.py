@@ -6,6 +6,8 @@ account. The token and the factor are spent together, with the new password.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from watchword.accounts.account_limits import AccountLimits
@@ -34,9 +36,11 @@ from watchword.mail.writing import MailWriter
 from watchword.notices import Notices
 from watchword.passwords import PasswordHasher
 from watchword.ports.accounts import Account, AccountStore
-from watchword.ports.audit import Event, EventType, Trail
+from watchword.ports.audit import EventType, Trail
 from watchword.ports.confirmations import Confirmation, ConfirmationStore, Purpose
 from watchword.ports.outbox import Lane, Message, Outbox
+
+NO_RESET: Final = "The account is disabled, or has no confirmed mail address."
 
 
 class ResetContinuation(msgspec.Struct, frozen=True):
@@ -102,25 +106,28 @@ class Recovery:
             [self._mail.message(mail, Lane.UNKNOWN, network=network)]
         )
 
-    async def send(self, account_id: bytes, *, by: By = APP) -> None:
+    async def send(
+        self, account_id: bytes, *, version: int | None = None, by: By = APP
+    ) -> None:
         """Mail a reset to an account, for an operator.
 
         Raises NotFound, also where no mail can be sent, and for an account that is
-        disabled or has no confirmed address.
+        disabled or has no confirmed address; VersionChanged.
         """
         self._mail.require()
-        account = await self._rows.current(account_id)
-        if not _can_reset(account):
-            raise NotFound("The account is disabled, or has no confirmed mail address.")
-        confirmation, message = self.granted(account)
-        event = Event(
-            type=EventType.ACCOUNT_CHANGED,
-            at=self._clock(),
-            account_id=account_id,
-            address=by.address,
-            detail=by.detail(change="reset sent"),
+
+        async def grant(before: Account) -> Change:
+            if not can_reset(before):
+                raise NotFound(NO_RESET)
+            confirmation, message = self.granted(before)
+            return Change(
+                after=changed(before), outbox=(message,), grants=(confirmation,)
+            )
+
+        kind = EventType.ACCOUNT_CHANGED
+        await self._rows.update(
+            account_id, grant, kind, "reset sent", by, version=version
         )
-        await self._confirmations.add(confirmation, Trail((event,), (message,)))
 
     def granted(self, account: Account) -> tuple[Confirmation, Message]:
         """A reset for an account with a confirmed address, and the mail of it.
@@ -151,7 +158,7 @@ class Recovery:
         if (
             account is None
             or found is None
-            or not _can_reset(account)
+            or not can_reset(account)
             or found.until <= self._clock()
             or found.email_key != account.email_key
         ):
@@ -163,7 +170,7 @@ class Recovery:
         key = self._mail.read_address(asked.to).key
         account = await self._accounts.by_email(key)
         is_late = asked.at + limits.RESET_LIFE <= self._clock()
-        if account is None or not _can_reset(account) or is_late:
+        if account is None or not can_reset(account) or is_late:
             return None
 
         async def write(due: int) -> Message:
@@ -306,7 +313,8 @@ class Recovery:
         return SecondFactorRequired(ticket, enrolled.methods, expires_in=seconds)
 
 
-def _can_reset(account: Account) -> bool:
+def can_reset(account: Account) -> bool:
+    """Whether it is enabled and has a confirmed address, for a reset to go to."""
     return not account.disabled and account.email_key is not None
 
 
@@ -317,7 +325,7 @@ def _owned(account: Account | None, found: Confirmation) -> Account:
     """
     if (
         account is None
-        or not _can_reset(account)
+        or not can_reset(account)
         or account.email_key != found.email_key
     ):
         raise ConfirmationInvalid

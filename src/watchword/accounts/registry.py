@@ -16,29 +16,27 @@ import msgspec
 from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.names import (
     checked_roles,
-    chosen_name,
     normalise_name,
     password_names,
 )
-from watchword.accounts.rows import AccountRows, Change, changed
+from watchword.accounts.rows import AccountRows, Change, changed, renamed
+from watchword.accounts.session_roles import SessionRoles
 from watchword.clocks import Clock, Entropy
-from watchword.core.actor import APP, SYSTEM, Actor, By, EndReason
+from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.session import Authenticated, from_text, time_ordered_id
 from watchword.errors import (
     EmailInvalid,
     InvalidCredentials,
-    InvalidRequest,
     NameTaken,
     NotFound,
     PasswordRejected,
 )
-from watchword.factors.registry import Factors
 from watchword.mail.message import MailPurpose
 from watchword.mail.writing import MailWriter
 from watchword.notices import Notices
 from watchword.passwords import UNUSABLE, PasswordHasher, is_unusable, recognised
 from watchword.ports.accounts import Account, AccountStore
-from watchword.ports.audit import Event, EventType, Trail
+from watchword.ports.audit import EventType
 from watchword.sessions import Sessions
 
 
@@ -59,7 +57,7 @@ class Accounts:
         hasher: PasswordHasher,
         rows: AccountRows,
         account_limits: AccountLimits,
-        factors: Factors,
+        session_roles: SessionRoles,
         notices: Notices,
         mail: MailWriter,
         clock: Clock,
@@ -68,7 +66,7 @@ class Accounts:
         self._accounts = accounts
         self._rows = rows
         self._limits = account_limits
-        self._factors = factors
+        self._session_roles = session_roles
         self._notices = notices
         self._mail = mail
         self._sessions = sessions
@@ -133,16 +131,7 @@ class Accounts:
             checked_roles(roles),
             now,
         )
-        event = Event(
-            type=EventType.ACCOUNT_CREATED,
-            at=now,
-            account_id=account.id,
-            address=by.address,
-            detail=by.detail(),
-        )
-        await self._accounts.add(
-            account, Trail((event,)), ignore_holds=by.actor is not Actor.USER
-        )
+        await self._rows.add(account, by)
         return account
 
     async def get(self, name: str) -> Account:
@@ -289,7 +278,7 @@ class Accounts:
             return changed(
                 row,
                 locale=row.locale if locale is None else self._mail.locale(locale),
-                name=row.name if username is None else _renamed(row, username, by),
+                name=row.name if username is None else renamed(row, username, by),
             )
 
         kind = EventType.ACCOUNT_CHANGED
@@ -311,7 +300,7 @@ class Accounts:
             "roles",
             by,
         )
-        await self._give_roles(account_id)
+        await self._session_roles.give(account_id)
 
     async def look_again(self, authenticated: Authenticated) -> Authenticated:
         """What was proved, with the roles that the account has now.
@@ -325,26 +314,8 @@ class Accounts:
         if current is None or current.epoch != authenticated.epoch:
             raise InvalidCredentials
         if current.roles != authenticated.roles:
-            await self._give_roles(current.id)
+            await self._session_roles.give(current.id)
         return msgspec.structs.replace(authenticated, roles=current.roles)
-
-    async def _give_roles(self, account_id: bytes) -> None:
-        """Give the account's sessions the roles that the account has.
-
-        Where the roles demand a second factor, sessions that have shown none end. Two
-        callers may change roles at once, and the first to write may reach the sessions
-        last. So the account is read again, until they have the roles of its latest row.
-        """
-        given = None
-        while True:
-            account = await self._accounts.by_id(account_id)
-            if account is None or account.roles == given:
-                return
-            given = account.roles
-            if (await self._factors.of(account_id, given)).is_demanded:
-                reason = EndReason.FACTOR_REQUIRED
-                await self._sessions.end_weaker(account_id, reason, by=SYSTEM)
-            await self._sessions.assign_roles(account_id, given)
 
     async def delete(
         self, account_id: bytes, *, version: int | None = None, by: By = APP
@@ -400,13 +371,3 @@ class Accounts:
         return await self._rows.update(
             account_id, step, kind, what, by, version=version
         )
-
-
-def _renamed(account: Account, username: str, by: By) -> str:
-    if username:
-        by_user = by.actor is Actor.USER
-        return chosen_name(username) if by_user else normalise_name(username)
-    if account.email_key is None:
-        message = "An account without a confirmed mail address needs a user name."
-        raise InvalidRequest(message)
-    return account.email_key

@@ -9,11 +9,18 @@ from functools import partial
 
 import msgspec
 
+from watchword.accounts.names import chosen_name, normalise_name
 from watchword.background import Background
 from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.actor import Actor, By, EndReason
-from watchword.errors import NotFound, StoreUnavailable, TryAgain, VersionChanged
+from watchword.errors import (
+    InvalidRequest,
+    NotFound,
+    StoreUnavailable,
+    TryAgain,
+    VersionChanged,
+)
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.confirmations import Confirmation
@@ -67,6 +74,22 @@ class AccountRows:
         if account is None:
             raise NotFound("there is no such account any more")
         return account
+
+    async def add(self, account: Account, by: By) -> None:
+        """Write a new account. Raises NameTaken, EmailTaken.
+
+        Only a user is refused what another account let go in the last 90 days.
+        """
+        event = Event(
+            type=EventType.ACCOUNT_CREATED,
+            at=account.created_at,
+            account_id=account.id,
+            address=by.address,
+            detail=by.detail(),
+        )
+        await self._accounts.add(
+            account, Trail((event,)), ignore_holds=by.actor is not Actor.USER
+        )
 
     async def update(
         self,
@@ -172,3 +195,17 @@ class AccountRows:
 def changed(account: Account, **fields: object) -> Account:
     """The account with these fields, as its next version."""
     return msgspec.structs.replace(account, version=account.version + 1, **fields)
+
+
+def renamed(account: Account, username: str, by: By) -> str:
+    """The name of the account when it is given `username`; with "" its address.
+
+    Raises NameInvalid, InvalidRequest.
+    """
+    if username:
+        by_user = by.actor is Actor.USER
+        return chosen_name(username) if by_user else normalise_name(username)
+    if account.email_key is None:
+        message = "An account without a confirmed mail address needs a user name."
+        raise InvalidRequest(message)
+    return account.email_key

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
 
 import msgspec
 
+from watchword.accounts.managing import AccountFields, ManagedAccounts
 from watchword.accounts.names import checked_roles
+from watchword.accounts.recovery import NO_RESET, Recovery, can_reset
 from watchword.accounts.registry import Accounts
-from watchword.admin.operators import Operator
+from watchword.admin.operators import Done, Operator, at_version
 from watchword.admin.pages import Cursors, Page, asked_for, checked_limit, prefix_of
+from watchword.admin.sessions import SessionAdmin
 from watchword.core import limits
 from watchword.core.session import Session
-from watchword.errors import StoreUnavailable, VersionChanged
+from watchword.errors import InvalidRequest
 from watchword.factors.enrolled import Enrolled
 from watchword.factors.registry import Factors
 from watchword.oauth.consents import Consents
 from watchword.ports import Stores
 from watchword.ports.accounts import Account
 from watchword.ports.consents import Consent
-from watchword.sessions import Sessions
-
-Done = TypeVar("Done")
 
 
 class AccountDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +44,9 @@ class AccountAdmin:
         *,
         stores: Stores,
         registry: Accounts,
-        sessions: Sessions,
+        managed: ManagedAccounts,
+        recovery: Recovery,
+        sessions: SessionAdmin,
         factors: Factors,
         consents: Consents,
         cursors: Cursors,
@@ -53,6 +54,8 @@ class AccountAdmin:
     ) -> None:
         self._stores = stores
         self._registry = registry
+        self._managed = managed
+        self._recovery = recovery
         self._sessions = sessions
         self._factors = factors
         self._consents = consents
@@ -81,11 +84,7 @@ class AccountAdmin:
             role=role,
             disabled=disabled,
         )
-        onward = page.onward
-        return Page(
-            page.accounts,
-            None if onward is None else self._cursors.seal(asked, onward),
-        )
+        return self._cursors.page(asked, page.accounts, page.onward)
 
     async def get(self, subject: str) -> AccountDetail:
         """Raises NotFound."""
@@ -99,12 +98,27 @@ class AccountAdmin:
         *,
         username: str | None = None,
         email: str | None = None,
+        confirmed: bool = False,
         password: str | None = None,
         roles: Iterable[str] = (),
         locale: str | None = None,
     ) -> Account:
-        """Raises NameTaken, EmailTaken, PasswordRejected, InvalidRequest besides."""
-        raise NotImplementedError
+        """A new account. Without a password, its address is mailed a link to set one.
+
+        `confirmed` says that the operator knows the address to be its user's: otherwise
+        a mail asks for that. Raises NameTaken, EmailInvalid, EmailTaken,
+        PasswordRejected, InvalidRequest; NotFound where no mail can be sent.
+        """
+        given = AccountFields(
+            username=username,
+            email=email,
+            confirmed=confirmed,
+            password=password,
+            roles=tuple(roles),
+            locale=locale,
+        )
+        operator.need_reach(given.roles or (), self._admin_role)
+        return await self._managed.create(given, by=operator.by)
 
     async def update(
         self,
@@ -114,17 +128,40 @@ class AccountAdmin:
         *,
         username: str | None = None,
         email: str | None = None,
+        confirmed: bool = False,
         roles: Iterable[str] | None = None,
         locale: str | None = None,
     ) -> Account:
-        """Change what is given. Raises NameTaken, EmailTaken, InvalidRequest too."""
-        raise NotImplementedError
+        """Change what is given, in one write. Raises NameTaken, EmailTaken, besides.
+
+        With `username` "" the account is known by its address. Raises EmailInvalid,
+        InvalidRequest; NotFound where no mail can be sent.
+        """
+        given = AccountFields(
+            username=username,
+            email=email,
+            confirmed=confirmed,
+            roles=None if roles is None else tuple(roles),
+            locale=locale,
+        )
+        operator.need_reach(given.roles or (), self._admin_role)
+
+        async def update(row: Account, seen: int) -> Account:
+            return await self._managed.update(
+                row.id, given, version=seen, by=operator.by
+            )
+
+        return await self._write(operator, subject, version, update)
 
     async def delete(
         self, operator: Operator, subject: str, version: int | None
     ) -> int:
         """Delete it; how many sessions ended."""
-        raise NotImplementedError
+
+        async def delete(row: Account, seen: int) -> int:
+            return await self._registry.delete(row.id, version=seen, by=operator.by)
+
+        return await self._write(operator, subject, version, delete)
 
     async def disable(
         self, operator: Operator, subject: str, version: int | None
@@ -155,47 +192,68 @@ class AccountAdmin:
     ) -> Done:
         """Call the verb with the row and the version that it may change.
 
-        What the operator may reach is decided by the row of that very version. Where
-        any version will do, a row that another caller has changed is read again.
+        What the operator may reach is decided by the row of that very version.
         """
-        for _ in range(limits.SWAP_ATTEMPTS):
+
+        async def attempt() -> Done:
             row = await self._registry.get_by_subject(subject)
             operator.need_reach(row.roles, self._admin_role)
-            try:
-                return await verb(row, row.version if version is None else version)
-            except VersionChanged:
-                if version is not None:
-                    raise
-        raise StoreUnavailable
+            return await verb(row, row.version if version is None else version)
+
+        return await at_version(version, attempt)
 
     async def send_reset(
         self, operator: Operator, subject: str, version: int | None
     ) -> None:
-        """Mail it a link for a new password. Raises InvalidRequest without address."""
-        raise NotImplementedError
+        """Mail it a link for a new password.
+
+        Raises InvalidRequest where it is disabled or has no confirmed address; NotFound
+        where no mail can be sent.
+        """
+
+        async def send(row: Account, seen: int) -> None:
+            if not can_reset(row):
+                raise InvalidRequest(NO_RESET)
+            await self._recovery.send(row.id, version=seen, by=operator.by)
+
+        await self._write(operator, subject, version, send)
 
     async def reset_factors(
         self, operator: Operator, subject: str, version: int | None
     ) -> int:
-        """Remove its second factors; how many sessions ended."""
-        raise NotImplementedError
+        """Remove its second factors, how many; all of its sessions end."""
+
+        async def reset(row: Account, seen: int) -> int:
+            return await self._factors.reset(row.id, version=seen, by=operator.by)
+
+        return await self._write(operator, subject, version, reset)
 
     async def end_sessions(
         self, operator: Operator, subject: str, version: int | None
     ) -> int:
         """End all of its sessions; how many."""
-        raise NotImplementedError
+
+        async def end(row: Account, seen: int) -> int:
+            return await self._managed.end_sessions(
+                row.id, version=seen, by=operator.by
+            )
+
+        return await self._write(operator, subject, version, end)
 
     async def sessions(
         self, subject: str, *, after: str | None = None, limit: int = limits.ADMIN_LIST
     ) -> Page[Session]:
         """Its live sessions, newest sign-in first. Raises NotFound, InvalidRequest."""
-        raise NotImplementedError
+        await self._registry.get_by_subject(subject)
+        return await self._sessions.list(account=subject, after=after, limit=limit)
 
     async def consents(self, subject: str) -> Sequence[Consent]:
-        """What it has allowed clients. Raises NotFound."""
-        raise NotImplementedError
+        """What it has allowed clients, by client id. Raises NotFound."""
+        account = await self._registry.get_by_subject(subject)
+        return await self._consents.of_account(account.id)
 
     async def withdraw(self, operator: Operator, subject: str, client_id: str) -> int:
-        """Withdraw a consent; how many sessions ended."""
-        raise NotImplementedError
+        """Withdraw a consent; how many sessions ended. Raises NotFound too."""
+        account = await self._registry.get_by_subject(subject)
+        operator.need_reach(account.roles, self._admin_role)
+        return await self._consents.withdraw(account.id, client_id, by=operator.by)

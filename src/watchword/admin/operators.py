@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 
+from watchword.core import limits
 from watchword.core.actor import By
-from watchword.errors import InsufficientRole
+from watchword.errors import InsufficientRole, StoreUnavailable, VersionChanged
+
+Done = TypeVar("Done")
 
 
 class Operator(msgspec.Struct, frozen=True):
@@ -35,4 +39,23 @@ class Operator(msgspec.Struct, frozen=True):
         For accounts that it would change, and for roles that it would give.
         """
         if self.is_client and admin_role in roles:
-            raise InsufficientRole("A client may not touch accounts of admins.")
+            raise InsufficientRole(
+                "A client may neither change an account of the admin role nor give it."
+            )
+
+
+async def at_version(
+    version: int | None, attempt: Callable[[], Awaitable[Done]]
+) -> Done:
+    """What `attempt` returns, which reads a row and writes it at that very version.
+
+    Where any version will do (None), a row that another caller has changed meanwhile is
+    read and written again. Raises VersionChanged, StoreUnavailable.
+    """
+    for _ in range(limits.SWAP_ATTEMPTS):
+        try:
+            return await attempt()
+        except VersionChanged:
+            if version is not None:
+                raise
+    raise StoreUnavailable

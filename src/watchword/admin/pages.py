@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 
 from watchword.core import limits
+from watchword.core.session import from_text
 from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
 from watchword.errors import InvalidRequest
 
@@ -41,6 +42,22 @@ class Cursors:
     def seal(self, asked: str, *at: str | int) -> str:
         """The cursor of a place in the list `asked` for, such as `accounts?q=a`."""
         return self._tickets.seal(TicketPurpose.CURSOR, _Place(asked, list(at)))
+
+    def page(
+        self, asked: str, items: Sequence[Item], onward: str | int | None
+    ) -> Page[Item]:
+        """Items, and the cursor of the place where the page that follows begins."""
+        return Page(items, None if onward is None else self.seal(asked, onward))
+
+    def first_of(
+        self, asked: str, rows: Sequence[Item], limit: int, place: Callable[[Item], str]
+    ) -> Page[Item]:
+        """The first `limit` of `rows`: where there is one more, a page follows.
+
+        `place` says where an item stands in the list.
+        """
+        onward = place(rows[limit - 1]) if len(rows) > limit else None
+        return self.page(asked, rows[:limit], onward)
 
     def open(self, asked: str, cursor: str) -> list[str | int]:
         """The place. Raises InvalidRequest for a cursor of another list, or too old."""
@@ -97,3 +114,15 @@ def prefix_of(q: str) -> str:
     ):
         raise InvalidRequest("q is the beginning of a user name or mail address.")
     return folded
+
+
+def id_in(fields: Mapping[str, str], name: str) -> bytes | None:
+    """An id among the fields of a query, if it was given. Raises InvalidRequest."""
+    given = fields.get(name)
+    if not given:
+        return None
+    found = from_text(given)
+    if found is None:
+        message = f"{name} is an id such as 01234567-89ab-7cde-8f01-23456789abcd."
+        raise InvalidRequest(message)
+    return found

@@ -8,6 +8,7 @@ enter the engine here.
     parts         parts that settings and server secrets make, each by itself
     accounts      parts of accounts that sign-in and self-service share
     factors       parts that check and keep second factors
+    measuring     what measures the engine
     self_service  parts by which accounts serve themselves
     second_factors  parts of second factors that calls and pages use
     oauth         parts of the authorization server
@@ -27,6 +28,7 @@ from watchword.bootstrap.parts import breached_of
 from watchword.clocks import Clock, Entropy, monotonic, system_clock
 from watchword.config import Settings
 from watchword.metrics import NO_METRICS, Metrics
+from watchword.metrics.stores import counted
 from watchword.notices import OnSecurityNotice
 from watchword.passwords import OWASP_FLOOR, HashParameters
 from watchword.ports import Stores
@@ -71,6 +73,8 @@ async def open_watchword(
         settings.session_store_url,
         settings.session_store_wait,
     )
+    if metrics is not NO_METRICS:
+        stores = counted(stores, metrics)
     try:
         server_secrets, made = await open_secrets(settings, stores.keys)
     except BaseException:

@@ -8,6 +8,7 @@ from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.registration_rules import RegistrationRules
 from watchword.accounts.registry import Accounts
 from watchword.accounts.rows import AccountRows
+from watchword.accounts.session_roles import SessionRoles
 from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.bootstrap.factors import FactorParts
@@ -31,6 +32,7 @@ class AccountParts(msgspec.Struct, frozen=True, kw_only=True):
     notices: Notices
     rows: AccountRows
     account_limits: AccountLimits
+    session_roles: SessionRoles
     registry: Accounts
     passwords: AccountPasswords
     factors: FactorParts
@@ -57,13 +59,16 @@ def account_parts_of(
         admin_role=base.settings.admin_role,
     )
     account_limits = AccountLimits(stores.throttle, clock)
+    session_roles = SessionRoles(
+        accounts=stores.accounts, sessions=sessions, factors=factors.factors
+    )
     registry = Accounts(
         accounts=stores.accounts,
         sessions=sessions,
         hasher=hasher,
         rows=rows,
         account_limits=account_limits,
-        factors=factors.factors,
+        session_roles=session_roles,
         notices=notices,
         mail=mail,
         clock=clock,
@@ -81,6 +86,7 @@ def account_parts_of(
         notices=notices,
         rows=rows,
         account_limits=account_limits,
+        session_roles=session_roles,
         registry=registry,
         passwords=passwords,
         factors=factors,

@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
 import msgspec
 
+from watchword.admin.health import Watched
 from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.bootstrap.accounts import AccountParts, account_parts_of
 from watchword.bootstrap.admin import AdminParts, admin_parts_of
 from watchword.bootstrap.factors import factor_parts_of, relying_party_of
 from watchword.bootstrap.foundation import Foundation
+from watchword.bootstrap.measuring import measured_of
 from watchword.bootstrap.oauth import OAuthParts, oauth_parts_of
 from watchword.bootstrap.parts import (
     composer_of,
     factor_notices_of,
+    hasher_of,
+    health_of,
     mail_writer_of,
     policies_of,
     proofs_of,
     refresh_tokens,
     sealed_tables_of,
     sender_of,
+    subjects_of,
 )
 from watchword.bootstrap.second_factors import second_factors_of
 from watchword.bootstrap.self_service import SelfService, self_service_of
+from watchword.bootstrap.webhooks import webhook_sender_of, webhooks_of
 from watchword.clients.authentication import ClientAuthentication
 from watchword.clients.registry import Clients
 from watchword.clients.rules import FIRST_PARTY
 from watchword.clients.tokens import ClientTokens
 from watchword.core.session import Ended
+from watchword.core.turns import Turns
 from watchword.errors import KeyRingError
-from watchword.factors.epochs import Epochs
 from watchword.keys.resealing import seal_again
 from watchword.keys.ring import KeyRing
 from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
 from watchword.notices import Notices
-from watchword.passwords import PasswordHasher, cpus
 from watchword.ports.keys import ID_TOKEN_USES
 from watchword.revocation.log import RevocationLog
 from watchword.revocation.tracker import RevocationTracker
@@ -47,11 +53,7 @@ from watchword.sessions import Sessions
 from watchword.sessions.browser import BrowserSessions
 from watchword.sign_in.begin import SignIn
 from watchword.sign_in.continuation import SecondStepGate
-from watchword.sign_in.own_users import Subjects
-from watchword.stores.health import Health
 from watchword.tokens.checker import Checker
-from watchword.webhooks.registry import Webhooks
-from watchword.webhooks.sender import WebhookSender
 
 
 class Watchword:
@@ -66,19 +68,22 @@ class Watchword:
         self.entropy = base.entropy
         self.policies = policies_of(base.settings)
         self.background = Background()
+        self.turns: dict[str, Turns] = defaultdict(Turns)
         self._wire_keys(base)
         self._wire_revocations(base)
         self._wire_sessions(base)
         self._wire_clients(base)
         self._wire_sign_in(base)
         self._wire_oauth(base)
+        self.health = health_of(base)
         self._wire_admin(base)
-        self.health = Health(
-            backend=self.stores.backend,
-            once=self.stores.once,
-            clock=self.clock,
-            monotonic=base.monotonic,
-            name=base.entropy(16),
+        self.measured = measured_of(
+            base,
+            revocations=self.revocations,
+            revocation_log=self.revocation_log,
+            hasher=self.hasher,
+            keys=self.keys,
+            policies=self.policies,
         )
         self.maintenance = Maintenance(
             backend=self.stores.backend,
@@ -89,6 +94,8 @@ class Watchword:
             groups=self.sessions.groups,
             mail=self.mail,
             webhooks=self.webhook_sender,
+            turns=self.turns,
+            measured=self.measured,
             clock=self.clock,
             monotonic=base.monotonic,
         )
@@ -129,6 +136,7 @@ class Watchword:
             clock=self.clock,
             monotonic=base.monotonic,
             on_new_entries=self._note_ended,
+            metrics=base.metrics,
         )
 
     def _note_ended(self, entries: Sequence[Ended]) -> None:
@@ -152,6 +160,7 @@ class Watchword:
             sessions_max=self.settings.sessions_max,
             claims_hook=base.claims_hook,
             proofs=self.proofs,
+            metrics=base.metrics,
         )
         self.browsers = BrowserSessions(
             store=self.stores.sessions,
@@ -192,11 +201,7 @@ class Watchword:
         )
 
     def _wire_sign_in(self, base: Foundation) -> None:
-        self.hasher = PasswordHasher(
-            base.hashing,
-            workers=cpus() // self.settings.workers or 1,
-            breached=base.breached,
-        )
+        self.hasher = hasher_of(base)
         self.mail_writer = mail_writer_of(
             self.settings,
             self.outbox_sealing,
@@ -208,16 +213,12 @@ class Watchword:
             audit=self.stores.audit,
             background=self.background,
             clock=self.clock,
+            metrics=base.metrics,
         )
         parts = self._accounts_of(base)
         self.accounts = parts.registry
-        self.subjects = base.authenticate and Subjects(
-            base.authenticate,
-            attempts=self.attempts,
-            sessions=self.sessions,
-            epochs=Epochs(self.stores.credentials, self.clock),
-            clock=self.clock,
-            load_subject=base.load_subject,
+        self.subjects = subjects_of(
+            base, attempts=self.attempts, sessions=self.sessions
         )
         self._wire_front_door(base, parts)
 
@@ -256,6 +257,7 @@ class Watchword:
             once=self.stores.once,
             background=self.background,
             clock=self.clock,
+            metrics=base.metrics,
         )
         # An app with users of its own signs in those; otherwise accounts sign in.
         self.sign_in = SignIn(
@@ -276,6 +278,7 @@ class Watchword:
                 self.stores,
                 service.decide,
                 self.clock,
+                metrics=base.metrics,
             )
         self.second_factors = second_factors_of(
             base,
@@ -307,31 +310,34 @@ class Watchword:
             )
 
     def _wire_admin(self, base: Foundation) -> None:
+        self.webhooks = webhooks_of(base, self.webhook_sealing)
+        self.webhook_sender = webhook_sender_of(base, self.webhook_sealing)
         # An app with users of its own has no accounts that could administer it.
         self.admin: AdminParts | None = None
-        self.webhook_sender = WebhookSender(
-            webhooks=self.stores.webhooks,
-            deliveries=self.stores.deliveries,
-            audit=self.stores.audit,
-            sealing=self.webhook_sealing,
-            clock=self.clock,
-            entropy=base.entropy,
-            metrics=base.metrics,
-        )
-        if self.oauth is not None:
+        if self.oauth is not None and self.self_service is not None:
             self.admin = admin_parts_of(
                 base,
                 accounts=self.accounts,
+                service=self.self_service,
                 sessions=self.sessions,
+                clients=self.clients,
+                keys=self.keys,
                 factors=self.second_factors.factors,
                 consents=self.oauth.consents,
-                webhooks=Webhooks(
-                    webhooks=self.stores.webhooks,
-                    deliveries=self.stores.deliveries,
-                    audit=self.stores.audit,
-                    sealing=self.webhook_sealing,
-                    clock=self.clock,
-                    entropy=base.entropy,
+                webhooks=self.webhooks,
+                mail=self.mail_writer,
+                watched=Watched(
+                    stores=self.stores,
+                    check=self.health.check,
+                    revocations=self.revocations,
+                    revocation_log=self.revocation_log,
+                    hasher=self.hasher,
+                    hashing=base.hashing,
+                    keys=self.keys,
+                    webhooks=self.webhooks,
+                    turns=self.turns,
+                    settings=lambda: self.settings,
+                    secrets=len(base.server_secrets),
                 ),
                 tickets=self.tickets,
             )
@@ -386,6 +392,8 @@ class Watchword:
         if self.mail is not None:
             await self.mail.close()
         await self.webhook_sender.close()
+        if self.measured is not None:
+            await self.measured.close()
         await self.hasher.close()
         if self.subjects is not None:
             await self.subjects.close()

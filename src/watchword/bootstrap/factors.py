@@ -71,6 +71,7 @@ def factor_parts_of(
         passkeys=passkeys,
         factors=factors,
         alarms=alarms,
+        metrics=base.metrics,
     )
     return FactorParts(
         tickets=tickets, factors=factors, totp=totp, passkeys=passkeys, proofs=proofs

@@ -98,6 +98,7 @@ def oauth_parts_of(
             policies=policies,
             clock=base.clock,
             entropy=base.entropy,
+            metrics=base.metrics,
         ),
         id_tokens=id_tokens,
         userinfo=UserInfo(accounts, sessions),

@@ -17,6 +17,7 @@ from watchword.accounts.registration_rules import (
     BeforeRegistration,
     RegistrationRules,
 )
+from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.batching import Batcher
 from watchword.bootstrap.foundation import Foundation
@@ -25,9 +26,10 @@ from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.policies import SIGN_IN, Policies
 from watchword.core.refresh_token import RefreshTokens
-from watchword.core.session import Policy
+from watchword.core.session import Policy, time_ordered_id
 from watchword.errors import SettingsError
 from watchword.factors import rows as factor_rows
+from watchword.factors.epochs import Epochs
 from watchword.keys.resealing import (
     SealedTable,
     sealed_credentials,
@@ -41,11 +43,15 @@ from watchword.mail.locales import locales_of
 from watchword.mail.sender import Decide, MailSender
 from watchword.mail.url import parse_mail_url
 from watchword.mail.writing import MailWriter
+from watchword.metrics import NO_METRICS, Metrics
 from watchword.notices import FactorNotices, HookNotices, MailedNotices, Notices
-from watchword.passwords import BreachedPasswords
+from watchword.passwords import BreachedPasswords, PasswordHasher, cpus
 from watchword.ports import Stores
 from watchword.ports.once import ReplayCache
 from watchword.reasons import reason_of
+from watchword.sessions import Sessions
+from watchword.sign_in.own_users import Subjects
+from watchword.stores.health import Health
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
 from watchword.webhooks.registry import SEALED_AS as WEBHOOKS_SEALED_AS
 
@@ -93,6 +99,30 @@ def breached_of(settings: Settings) -> BreachedPasswords | None:
     raise SettingsError([f"WATCHWORD_BREACHED_PASSWORDS: {why}"])
 
 
+def hasher_of(base: Foundation) -> PasswordHasher:
+    """What hashes passwords. The processes of a server share its processors."""
+    return PasswordHasher(
+        base.hashing,
+        workers=cpus() // base.settings.workers or 1,
+        breached=base.breached,
+        metrics=base.metrics,
+    )
+
+
+def subjects_of(
+    base: Foundation, *, attempts: Attempts, sessions: Sessions
+) -> Subjects | None:
+    """The users that an app has already; None where accounts sign in."""
+    return base.authenticate and Subjects(
+        base.authenticate,
+        attempts=attempts,
+        sessions=sessions,
+        epochs=Epochs(base.stores.credentials, base.clock),
+        clock=base.clock,
+        load_subject=base.load_subject,
+    )
+
+
 def composer_of(settings: Settings) -> Composer:
     """What composes the mails of this server."""
     # Loaded with the first mail: it needs jinja2, and three MB.
@@ -132,6 +162,22 @@ def transport_of(settings: Settings) -> Transport:
     if url is None:
         raise SettingsError(["no mail can be sent: give WATCHWORD_MAIL_URL"])
     return open_transport(url, settings.outbox_folder)
+
+
+async def send_test_mail(
+    settings: Settings, to: str, locale: str, *, now: int, entropy: Entropy
+) -> bytes:
+    """Send a test to that address, and return its id. Raises MailNotSent.
+
+    SettingsError where no mail can be sent.
+    """
+    from watchword.mail.composing import sample  # noqa: PLC0415 - as above
+
+    transport = transport_of(settings)
+    mail = sample(mail_message.MailPurpose.TEST, now, locale=locale, to=to)
+    message_id = time_ordered_id(now, entropy(10))
+    await transport.send(composer_of(settings).compose(mail, message_id))
+    return message_id
 
 
 def program_name(*, beside: Path | None = None) -> str:
@@ -185,6 +231,8 @@ def sender_of(
     stores: Stores,
     decide: Decide,
     clock: Clock,
+    *,
+    metrics: Metrics = NO_METRICS,
 ) -> MailSender | None:
     """What sends the mail of the outbox; None where no mail can be sent."""
     if settings.effective_mail_url is None:
@@ -199,6 +247,7 @@ def sender_of(
         transport=partial(transport_of, settings),
         rate=settings.mail_rate,
         clock=clock,
+        metrics=metrics,
     )
 
 
@@ -213,6 +262,17 @@ def sealed_tables_of(
         sealed_mails(stores.outbox, mails),
         sealed_credentials(stores.credentials, factors),
         sealed_webhooks(stores.webhooks, webhooks),
+    )
+
+
+def health_of(base: Foundation) -> Health:
+    """What says whether the stores can be read and written."""
+    return Health(
+        backend=base.stores.backend,
+        once=base.stores.once,
+        clock=base.clock,
+        monotonic=base.monotonic,
+        name=base.entropy(16),
     )
 
 

@@ -12,6 +12,7 @@ from watchword.accounts.enrolment_mails import EnrolmentMails
 from watchword.accounts.invitations import Invitations
 from watchword.accounts.links import Links
 from watchword.accounts.mail_decisions import MailDecisions
+from watchword.accounts.managing import ManagedAccounts
 from watchword.accounts.new_networks import NewNetworks
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
@@ -36,6 +37,7 @@ class SelfService(msgspec.Struct, frozen=True, kw_only=True):
     recovery: Recovery
     email_changes: EmailChanges
     enrolment_mails: EnrolmentMails
+    managed: ManagedAccounts
     browser: BrowserSignIn
     decide: Decide
 
@@ -78,6 +80,7 @@ def self_service_of(
         recovery=recovery,
         email_changes=email_changes,
         enrolment_mails=enrolment_mails,
+        managed=_managed_of(base, parts, recovery, email_changes),
         browser=BrowserSignIn(
             sign_in=sign_in,
             sessions=parts.sessions,
@@ -154,6 +157,25 @@ def _recovery_of(
         clock=base.clock,
     )
     return recovery, email_changes
+
+
+def _managed_of(
+    base: Foundation,
+    parts: AccountParts,
+    recovery: Recovery,
+    email_changes: EmailChanges,
+) -> ManagedAccounts:
+    return ManagedAccounts(
+        rows=parts.rows,
+        sessions=parts.sessions,
+        session_roles=parts.session_roles,
+        email_changes=email_changes,
+        recovery=recovery,
+        mail=parts.mail,
+        hasher=parts.hasher,
+        clock=base.clock,
+        entropy=base.entropy,
+    )
 
 
 def _networks_of(base: Foundation, parts: AccountParts) -> NewNetworks:

@@ -24,6 +24,7 @@ from watchword.cli.serve import serve
 from watchword.cli.sessions import sessions
 from watchword.cli.sign_in import login, logout, token
 from watchword.cli.users import user
+from watchword.cli.webhooks import webhooks
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, user, invite, sessions, clients, keys, mail),
+    *(serve, user, invite, sessions, clients, keys, mail, webhooks),
     *(migrate, check, openapi, audit, inspect),
     *(login, token, logout),
 ):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from watchword.audit import facts_of
 from watchword.cli.common import existing, options, with_engine
-from watchword.cli.output import utc, visible
-from watchword.core.session import as_text
+from watchword.cli.output import visible
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
@@ -60,16 +60,7 @@ def audit(
 
 
 def _line(sequence: int, event: Event, *, as_json: bool) -> str:
-    facts: dict[str, Any] = {
-        "sequence": sequence,
-        "at": utc(event.at),
-        "type": event.type.value,
-        "subject": None if event.account_id is None else as_text(event.account_id),
-        "session": None if event.session_id is None else as_text(event.session_id),
-        "client": event.client_id,
-        "address": event.address,
-        "detail": dict(event.detail),
-    }
+    facts = facts_of(sequence, event)
     if as_json:
         return json.dumps(facts)
     named = {name: facts[name] for name in ("subject", "session", "client", "address")}

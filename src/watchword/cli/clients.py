@@ -44,6 +44,7 @@ _PKCE_HELP: Final = (
 )
 
 
+_RIGHT: Final = "introspect, feed, admin:read or admin:write"
 _BY_BROWSER: Final = ("post_logout_redirect_uris", "trusted", "par")
 """What is of use to a client that sends users here, and to no other."""
 
@@ -54,7 +55,8 @@ _BY_BROWSER: Final = ("post_logout_redirect_uris", "trusted", "par")
     "--confidential/--public",
     default=None,
     help="Whether it gets a secret: a server can keep one, an app on a device or in a "
-    "browser cannot. Public if left out, but for --pkce optional.",
+    "browser cannot. Public if left out, but for --pkce optional, and for a right to "
+    "administer.",
 )
 @click.option(
     "--redirect",
@@ -86,11 +88,10 @@ _BY_BROWSER: Final = ("post_logout_redirect_uris", "trusted", "par")
     multiple=True,
     help="authorization_code, refresh_token or client_credentials, instead of what it "
     "would get: the first two with --redirect, otherwise none with --right, the last "
-    "two if confidential, refresh_token if public; repeatable.",
+    "two if confidential, refresh_token if public; and the last one with a right to "
+    "administer; repeatable.",
 )
-@click.option(
-    "--right", "rights", multiple=True, help="introspect or feed; repeatable."
-)
+@click.option("--right", "rights", multiple=True, help=f"{_RIGHT}; repeatable.")
 @click.option("--dpop", is_flag=True, help="No token without a DPoP proof.")
 @click.option(
     "--checks-dpop",
@@ -119,14 +120,17 @@ def add(
     **given: Any,  # noqa: ANN401 - Clients.add's, by their names
 ) -> None:
     """Make a client with the id NAME. Its secret is shown once, and kept nowhere."""
+    from watchword.clients.rules import is_admin
+
     is_optional = pkce == "optional"
+    needs_secret = is_optional or is_admin(given["rights"])
     if id_token_alg is not None:
         given["id_token_alg"] = id_token_alg
 
     async def work(watchword: Watchword) -> tuple[str | None, str]:
         _, secret = await watchword.clients.add(
             client_id,
-            confidential=is_optional if confidential is None else confidential,
+            confidential=needs_secret if confidential is None else confidential,
             access_ttl=life,
             grace=lenient,
             grants=grants or None,
@@ -246,6 +250,13 @@ def _row(client: Client) -> dict[str, Any]:
     "remove_audience",
     multiple=True,
     help="An API to have no tokens for; repeatable.",
+)
+@click.option("--right", "add_rights", multiple=True, help=f"{_RIGHT}; repeatable.")
+@click.option(
+    "--remove-right",
+    "remove_rights",
+    multiple=True,
+    help="A right to have no more; repeatable.",
 )
 @click.option(
     "--redirect",

@@ -41,6 +41,7 @@ INTERRUPTED: Final = 130
 """The exit code after Ctrl-C: 128 plus the number of SIGINT, as in shells."""
 
 _DATABASE_URL: Final = "watchword.database_url"
+_IN_JSON: Final = "watchword.in_json"
 # Longer than any allowed password.
 _PASSWORD_LINE_MAX: Final = 8 * 1024
 
@@ -77,19 +78,31 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(as_json=as_json, **given)
         except WatchwordError as error:
-            complain(error, as_json=as_json)
+            complain(error, as_json=as_json or _is_in_json())
             sys.exit(2 if isinstance(error, SettingsError) else 1)
         except BrokenPipeError:
             raise  # after `| head`, say: click handles it
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            complain(WatchwordError(where + reason_of(error)), as_json=as_json)
+            said = WatchwordError(where + reason_of(error))
+            complain(said, as_json=as_json or _is_in_json())
             sys.exit(1)
         except (KeyboardInterrupt, click.Abort) as error:
             _exit_if_interrupted(error)
             raise
 
     return click.option("--json", "as_json", is_flag=True, help="For programs.")(run)
+
+
+def in_json() -> bool:
+    """Have this command print as with --json from now on, errors too. Returns True."""
+    click.get_current_context().meta[_IN_JSON] = True
+    return True
+
+
+def _is_in_json() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and _IN_JSON in context.meta
 
 
 def _exit_if_interrupted(error: BaseException) -> None:

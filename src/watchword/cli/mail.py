@@ -98,25 +98,20 @@ def test(address: str, locale: str, data: Path | None, as_json: bool) -> None:
     """Send a message to ADDRESS now, and say what the mail server answered."""
     import secrets
 
-    from watchword.bootstrap.parts import composer_of, transport_of
+    from watchword.bootstrap.parts import send_test_mail
     from watchword.clocks import system_clock
-    from watchword.core.session import time_ordered_id
     from watchword.mail.addresses import read_address
-    from watchword.mail.composing import sample
-    from watchword.mail.message import MailPurpose
     from watchword.mail.url import OUTBOX
 
     settings = settings_of(data)
-    transport = transport_of(settings)
     if settings.effective_mail_url == OUTBOX and not settings.data.exists():
         # A mistyped --data must not become a folder.
         missing = f"no data folder at {settings.data}"
         raise SettingsError([f"{missing}: run `watchword serve` first, or give --data"])
     to = read_address(address, local=True).email
-    now = system_clock()
-    one = sample(MailPurpose.TEST, now, locale=locale, to=to)
-    message_id = time_ordered_id(now, secrets.token_bytes(10))
-    asyncio.run(transport.send(composer_of(settings).compose(one, message_id)))
+    now, entropy = system_clock(), secrets.token_bytes
+    work = send_test_mail(settings, to, locale, now=now, entropy=entropy)
+    message_id = asyncio.run(work)
     said = f"The message to {visible(to)} was handed over."
     tell(as_json, said, sent=to, id=message_id.hex())
 

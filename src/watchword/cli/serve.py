@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from watchword.cli.common import options, settings_of
+from watchword.cli.common import in_json, options, settings_of
 from watchword.cli.output import tell, visible
 from watchword.core.network import is_loopback
 from watchword.errors import SettingsError
@@ -49,7 +49,10 @@ def serve(
     """
     try:
         flags["behind_proxy"] = " ".join(behind_proxy) or None
-        _serve(settings_of(data, **flags), as_json=as_json)
+        settings = settings_of(data, **flags)
+        if settings.log_format == "json":
+            as_json = in_json()
+        _serve(settings, as_json=as_json)
     except KeyboardInterrupt:  # also before it serves: it was asked to stop
         sys.exit(0)
 
@@ -57,9 +60,10 @@ def serve(
 def _serve(settings: Settings, *, as_json: bool) -> None:
     # What modules make stays: to look for garbage in it is a tenth of a start.
     gc.disable()
-    from watchword.server import as_bound, bind, file_faults, run
+    from watchword.server import as_bound, bind, file_faults, log_to_standard_error, run
 
     gc.enable()
+    log_to_standard_error(settings.log_format)
     if faults := list(file_faults(settings)):
         raise SettingsError(faults)
     # Bound before anything is made, so that a start that cannot serve leaves nothing
@@ -175,10 +179,12 @@ def _console(settings: Settings, url: str) -> str | None:
         return f"{scheme}://{listener}/console"
     if settings.console == "on":
         return f"{url}/console"
+    if settings.behind_proxy or not is_loopback(settings.host):
+        return None
     # By loopback alone: also where callers use another name.
-    is_here = is_loopback(settings.host) and not settings.behind_proxy
-    here = settings.model_copy(update={"issuer": None}).effective_issuer
-    return f"{here}/console" if is_here else None
+    if not settings.is_local:
+        url = settings.model_copy(update={"issuer": None}).effective_issuer
+    return f"{url}/console"
 
 
 def _first_page(settings: Settings) -> str:

@@ -20,6 +20,7 @@ from watchword.clients.rules import (
     PAGES_CLIENT,
     GrantType,
     check,
+    is_admin,
     is_client_id,
 )
 from watchword.clocks import Clock, Entropy
@@ -30,6 +31,7 @@ from watchword.errors import (
     NameTaken,
     NotFound,
     StoreUnavailable,
+    VersionChanged,
 )
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client, ClientStore
@@ -171,10 +173,12 @@ class Clients:
         """At most `limit` clients that were added, by id, following `after`."""
         return await self._clients.list(after=after, limit=limit)
 
-    async def rotate_secret(self, client_id: str, *, by: By = APP) -> str:
+    async def rotate_secret(
+        self, client_id: str, *, version: int | None = None, by: By = APP
+    ) -> str:
         """Make and return a new secret. The old one stops working within a second.
 
-        Raises NotFound, and InvalidRequest for a public client.
+        Raises NotFound, VersionChanged, and InvalidRequest for a public client.
         """
         secret = new_secret(self._entropy)
 
@@ -184,7 +188,7 @@ class Clients:
                 raise InvalidRequest(message)
             return _changed(client, secret_hash=hash_of(secret))
 
-        await self._update(client_id, change, "secret", by)
+        await self._update(client_id, change, "secret", version, by)
         return secret
 
     async def update(
@@ -193,6 +197,7 @@ class Clients:
         *,
         grace: int | None = None,
         checks_dpop: bool | None = None,
+        version: int | None = None,
         by: By = APP,
         **door: Unpack[DoorChanges],
     ) -> Client:
@@ -202,65 +207,79 @@ class Clients:
         redirect URI comes the grant for codes, and it goes with the last. Sessions that
         began by one that is removed stay; a code that is on its way there is refused.
         Scopes and audiences are for sign-ins from now on: sessions keep theirs.
-        Raises NotFound, and InvalidRequest, also for what is to go and is not there.
+        Raises NotFound, VersionChanged, and InvalidRequest, also for what is to go and
+        is not there.
         """
         given = {"grace": grace, "checks_dpop": checks_dpop, **door}
         wanted = {name: value for name, value in given.items() if value is not None}
         if not wanted:  # no change, so no event
-            return await self.get(client_id)
+            return _as_seen(await self.get(client_id), version)
 
         def change(client: Client) -> Client:
             after = _changed(client, **fields_after(client, wanted))
             check(after)
             return after
 
-        after = await self._update(client_id, change, " ".join(wanted), by)
+        after = await self._update(client_id, change, " ".join(wanted), version, by)
         await self._prepare(after)
         return after
 
-    async def disable(self, client_id: str, *, by: By = APP) -> int:
+    async def disable(
+        self, client_id: str, *, version: int | None = None, by: By = APP
+    ) -> int:
         """Refuse the client from now on, end its sessions, and return how many.
 
-        The client's own tokens work until they expire. Raises NotFound, and
-        InvalidRequest for the built-in client.
+        The client's own tokens work until they expire, but for the admin API. Raises
+        NotFound, VersionChanged, and InvalidRequest for the built-in client.
         """
         await self._update(
-            client_id, lambda row: _changed(row, disabled=True), "disabled", by
+            client_id, lambda row: _changed(row, disabled=True), "disabled", version, by
         )
         return await self._sessions.revoke(
             ByClient(client_id), EndReason.CLIENT_DISABLED, by=by
         )
 
-    async def enable(self, client_id: str, *, by: By = APP) -> None:
+    async def enable(
+        self, client_id: str, *, version: int | None = None, by: By = APP
+    ) -> None:
         """Accept the client again. Its ended sessions stay ended.
 
-        Raises NotFound, and InvalidRequest for the built-in client.
+        Raises NotFound, VersionChanged, and InvalidRequest for the built-in client.
         """
         await self._update(
-            client_id, lambda row: _changed(row, disabled=False), "enabled", by
+            client_id, lambda row: _changed(row, disabled=False), "enabled", version, by
         )
 
     async def _update(
-        self, client_id: str, change: Callable[[Client], Client], what: str, by: By
+        self,
+        client_id: str,
+        change: Callable[[Client], Client],
+        what: str,
+        version: int | None,
+        by: By,
     ) -> Client:
         """Apply `change` to the row as it is at the moment of the write.
 
-        A row that another caller has changed meanwhile is read and changed again.
-        Returns the new row. Raises NotFound, InvalidRequest, StoreUnavailable.
+        A row that another caller has changed meanwhile is read and changed again, or
+        refused where the caller says which `version` it saw. Returns the new row.
+        Raises NotFound, VersionChanged, InvalidRequest, StoreUnavailable.
         """
         for _ in range(limits.SWAP_ATTEMPTS):
-            before = await self.get(client_id)
+            before = _as_seen(await self.get(client_id), version)
             if client_id in BUILT_IN:
                 message = f"{client_id} is built in and cannot be changed"
                 raise InvalidRequest(message)
+            after = change(before)
+            detail = {"change": what}
+            if after.rights != before.rights:
+                detail["rights"] = " ".join(after.rights)
             event = Event(
                 type=EventType.CLIENT_CHANGED,
                 at=self._clock(),
                 client_id=client_id,
                 address=by.address,
-                detail=by.detail(change=what),
+                detail=by.detail(**detail),
             )
-            after = change(before)
             if await self._clients.swap(before, after, event):
                 self._authentication.forget(client_id)
                 return after
@@ -273,15 +292,23 @@ def _usual_grants(
     rights: tuple[str, ...],
 ) -> tuple[str, ...]:
     """The grants of a client that is made without naming any."""
+    own_tokens = (GrantType.CLIENT_CREDENTIALS,) if is_admin(rights) else ()
     if redirect_uris:
-        return (GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN)
+        return (GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN, *own_tokens)
     if rights:
         # The credentials of a resource server are for introspection alone (RFC 9701
         # §3).
-        return ()
+        return own_tokens
     if confidential:
         return (GrantType.REFRESH_TOKEN, GrantType.CLIENT_CREDENTIALS)
     return (GrantType.REFRESH_TOKEN,)
+
+
+def _as_seen(client: Client, version: int | None) -> Client:
+    """The client, unless its caller saw another version. Raises VersionChanged."""
+    if version not in {None, client.version}:
+        raise VersionChanged
+    return client
 
 
 def _changed(client: Client, **fields: object) -> Client:

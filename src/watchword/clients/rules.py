@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Final
 
 from watchword.core import limits, redirect_uri
 from watchword.core.policies import FIRST_PARTY_ID, PAGES
+from watchword.core.scopes import ADMIN_SCOPES, is_reserved
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest
 from watchword.ports.clients import Client
@@ -24,7 +25,7 @@ class GrantType(StrEnum):
 
 
 class Right(StrEnum):
-    """What a client may do that concerns the sessions of other clients."""
+    """What a client may do that concerns more than its own sessions."""
 
     INTROSPECT = "introspect"
     """Ask whether a token is active (RFC 7662)."""
@@ -38,6 +39,8 @@ class Right(StrEnum):
     ADMIN_WRITE = "admin:write"
     """Call what the admin API changes, too."""
 
+
+_ADMIN_RIGHTS: Final = frozenset({Right.ADMIN_READ, Right.ADMIN_WRITE})
 
 FIRST_PARTY: Final = Client(
     id=FIRST_PARTY_ID,
@@ -81,6 +84,11 @@ def is_client_id(text: str) -> bool:
     return len(text) <= limits.CLIENT_ID_MAX and _ID.fullmatch(text) is not None
 
 
+def is_admin(rights: Iterable[str]) -> bool:
+    """Whether one of these rights is to call the admin API."""
+    return not _ADMIN_RIGHTS.isdisjoint(rights)
+
+
 def check(client: Client) -> None:
     """Raises InvalidRequest, with a sentence, for a client that is not allowed."""
     for fault in _faults(client):
@@ -106,6 +114,12 @@ def _faults(client: Client) -> Iterator[str]:
         yield f"An access lifetime is 1 to {longest} seconds."
     if not 0 <= client.grace <= limits.GRACE_MAX:
         yield f"A grace is 0 to {limits.GRACE_MAX // limits.SECOND} seconds."
+    yield from _faults_of_rights(client)
+    yield from _faults_of_sign_in(client)
+
+
+def _faults_of_rights(client: Client) -> Iterator[str]:
+    """What is wrong with the grants and rights of a client."""
     for kind, known, given in (
         ("grant", GrantType, client.grants),
         ("right", Right, client.rights),
@@ -119,7 +133,11 @@ def _faults(client: Client) -> Iterator[str]:
             "A public client proves nothing: it may have neither rights nor the grant "
             f"{GrantType.CLIENT_CREDENTIALS}. Make it confidential."
         )
-    yield from _faults_of_sign_in(client)
+    if is_admin(client.rights) and GrantType.CLIENT_CREDENTIALS not in client.grants:
+        yield (
+            "A client administers by its own tokens: it needs the grant "
+            f"{GrantType.CLIENT_CREDENTIALS}."
+        )
     if client.checks_dpop and Right.INTROSPECT not in client.rights:
         right = Right.INTROSPECT
         yield f"Only a client with the right {right} can be one that checks DPoP."
@@ -153,6 +171,11 @@ def _faults_of_sign_in(client: Client) -> Iterator[str]:
 def _too_wide(scope: tuple[str, ...], audience: tuple[str, ...]) -> Iterator[str]:
     if not all(map(_SCOPE.fullmatch, scope)):
         yield "A scope is visible ASCII without blank, quote or backslash."
+    if any(map(is_reserved, scope)):
+        yield (
+            f"No scope begins with {ADMIN_SCOPES}: what a client may administer is a "
+            "right."
+        )
     if not all(map(_AUDIENCE.fullmatch, audience)):
         yield "An audience is an absolute URI without fragment, or a plain name."
     for words in (scope, audience):  # both go into every token

@@ -8,6 +8,7 @@ Nothing is read at import, and no fault repeats a secret.
     settings     the settings: kind, default and description
     loading      flags, environment and files, merged and checked
     environment  variables that a platform makes, and small files
+    effective    what is in effect, to be shown
 """
 
 from __future__ import annotations

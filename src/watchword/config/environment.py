@@ -30,10 +30,11 @@ _PLATFORM: Final = re.compile(
 
 
 class Given(NamedTuple):
-    """A value, and the name of its setting as the operator wrote it."""
+    """A value, the name of its setting as the operator wrote it, and where it stood."""
 
     value: Any
     name: str
+    source: str
 
 
 def is_from_platform(name: str, value: str) -> bool:

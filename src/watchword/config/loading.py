@@ -24,7 +24,12 @@ from watchword.config.environment import (
     stripped,
     unreadable,
 )
-from watchword.config.settings import DEFAULT_DATA, ENV_PREFIX, Settings
+from watchword.config.settings import (
+    APPLICATION,
+    DEFAULT_DATA,
+    ENV_PREFIX,
+    Settings,
+)
 from watchword.core.network import is_loopback
 from watchword.errors import SettingsError
 from watchword.mail.url import OUTBOX
@@ -69,6 +74,7 @@ def load_settings(
     faults.extend(_conflicts(settings, given, wrong))
     if faults:
         raise SettingsError(faults)
+    settings.came_from({key: entry.source for key, entry in given.items()})
     return settings
 
 
@@ -94,18 +100,24 @@ def _gather(
     if not config and file.pop("data", None):
         faults.append(f"data (in {path}): this file lies in the data folder")
     given: dict[str, Given] = {}
-    for values, name_of in (
-        (file, lambda key: f"{key} (in {path})"),
-        (environment, _variable),
-        (flags, named),
+    for values, name_of, source in (
+        (file, lambda key: f"{key} (in {path})", path.name),
+        (environment, _variable, "environment"),
+        (flags, named, None),
     ):
         for key, value in values.items():
             if key in Settings.model_fields:
-                given[key] = Given(value, name_of(key))
+                name = name_of(key)
+                given[key] = Given(value, name, source or _of_flag(name))
             else:
                 names = map(name_of, Settings.model_fields)
                 faults.append(_unknown(name_of(key), names))
     return given
+
+
+def _of_flag(name: str) -> str:
+    """Where a flag stood. An application has arguments instead."""
+    return name if name.startswith("--") else APPLICATION
 
 
 def _variable(key: str) -> str:
@@ -131,7 +143,8 @@ def _read_secrets(given: dict[str, Given], faults: list[str]) -> None:
             faults.append(unreadable(file.name, reason))
             continue
         lines = list(filter(None, map(trimmed, text.splitlines())))
-        given[key] = Given(lines if key == "secret" else text, file.name)
+        value = lines if key == "secret" else text
+        given[key] = Given(value, file.name, _variable(f"{key}_file"))
 
 
 def _cleaned(key: str, entry: Given, faults: list[str]) -> Given:

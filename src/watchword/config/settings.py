@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -35,11 +35,15 @@ from watchword.config.values import (
 )
 from watchword.core import limits
 from watchword.core.network import is_loopback, parse_address
+from watchword.core.scopes import ADMIN_SCOPES
 from watchword.keys.signing import Algorithm
 from watchword.mail.url import OUTBOX
 
 ENV_PREFIX: Final = "WATCHWORD_"
 DEFAULT_DATA: Final = Path("watchword-data")
+DEFAULT: Final = "default"
+APPLICATION: Final = "application"
+"""The source of what the code of an application gives."""
 
 
 def _duration(least: str, most: str, default: int) -> Any:  # noqa: ANN401 -- as Field
@@ -111,7 +115,7 @@ class Settings(BaseSettings):
         min_length=1,
         description="scopes separated by white space, such as orders:read profile, of "
         f"visible ASCII without quote or backslash; {limits.SCOPE_MAX} characters in "
-        "all",
+        f"all, and none that begins with {ADMIN_SCOPES}",
     )
     cors_origins: Origins = Field(
         (),
@@ -252,6 +256,22 @@ class Settings(BaseSettings):
         `load_settings` merges the sources, so its faults can name the one at fault.
         """
         return (init_settings,)
+
+    # Where each value stood that was given. It goes with the settings to the workers.
+    _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    def came_from(self, sources: Mapping[str, str]) -> None:
+        """Note where each setting that was given stood."""
+        self._sources = sources
+
+    def source_of(self, key: str) -> str:
+        """Where the value of that setting stood."""
+        if key in self._sources:
+            return self._sources[key]
+        # A server writes its port here, and an application its issuer.
+        default = type(self).model_fields[key].get_default()
+        is_given = key in self.model_fields_set and getattr(self, key) != default
+        return APPLICATION if is_given else DEFAULT
 
     @property
     def effective_issuer(self) -> str:

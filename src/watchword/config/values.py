@@ -17,6 +17,7 @@ from pydantic_settings import NoDecode
 
 from watchword.core import limits
 from watchword.core.network import is_loopback, parse_address
+from watchword.core.scopes import is_reserved
 from watchword.errors import EmailInvalid
 from watchword.mail.addresses import read_address
 from watchword.mail.url import parse_mail_url
@@ -64,6 +65,15 @@ def parse_seconds(value: object) -> int:
     return int(shape[1]) * _UNITS[shape[2]]
 
 
+def spell_seconds(seconds: int) -> str:
+    """A duration in its largest whole unit; one day is 24h."""
+    for unit, length, least in (("d", 86400, 2), ("h", 3600, 1), ("m", 60, 1)):
+        count, rest = divmod(seconds, length)
+        if count >= least and not rest:
+            return f"{count}{unit}"
+    return f"{seconds}s"
+
+
 def _split(value: object) -> object:
     return value.split() if isinstance(value, str) else value
 
@@ -109,7 +119,7 @@ def _url(value: str) -> str:
 
 
 def _scope(value: tuple[str, ...]) -> tuple[str, ...]:
-    if len(" ".join(value)) > limits.SCOPE_MAX:
+    if len(" ".join(value)) > limits.SCOPE_MAX or any(map(is_reserved, value)):
         raise ValueError
     return tuple(dict.fromkeys(value))
 

@@ -146,32 +146,6 @@ FEED_FOLLOWERS: Final = 1000
 FEED_SHARE: Final = FEED_FOLLOWERS // 2
 FEED_FIRST: Final = FEED_FOLLOWERS // 10
 
-# Verifiers. An issuer's metadata and JWKS are a few KB; a longer answer is refused.
-METADATA_MAX: Final = 64 * 1024
-FEED_ANSWER_MAX: Final = 512 * 1024
-FETCH_TIMEOUT: Final = 5 * SECOND
-# The issuer says by `Cache-Control: max-age` how long its keys may be kept. A verifier
-# follows it between these bounds.
-JWKS_AGE_MIN: Final = 30 * SECOND
-JWKS_AGE_MAX: Final = DAY
-# Any caller can send a token with a key id of its own invention. The verifier asks the
-# issuer about unknown ids no more often than this.
-JWKS_ASK: Final = 5 * SECOND
-RETRY_LEAST: Final = SECOND // 4
-RETRY_MOST: Final = 5 * SECOND
-# A third of FEED_STALE: two answers in a row may fail before the feed is stale.
-FEED_WAIT: Final = 10 * SECOND
-FEED_RETRY: Final = SECOND
-# Pause after an answer that brought new entries: logouts that follow each other closely
-# are fetched together.
-FEED_PAUSE: Final = SECOND // 10
-# A load balancer may put several server processes behind one address. A follower keeps
-# its place in the feeds of up to this many, and names them in each request.
-FEED_PLACES: Final = 16
-# DPoP proofs that were used, at some 110 bytes each. At 2,000 proofs a second the
-# oldest of a million have expired by the time that their place is needed.
-PROOFS_REMEMBERED: Final = 1_000_000
-
 # Connections of one process. An idle one costs 6 KiB: 200 MiB at most. The operating
 # system's limit of open files is usually lower, and then that one applies.
 CONNECTIONS_MAX: Final = 32_768
@@ -204,6 +178,10 @@ LIST_LOOK: Final = 10_000
 # measured, a list of them in a thread costs an exchange of a code a third of its time.
 LIST_LOOK_FEW: Final = 64
 AUDIT_RETENTION: Final = 400 * DAY
+# How far the order of events in the log may be from that of their instants: clocks
+# differ, and events of sessions in Redis come to the log up to a minute later, or once
+# the database answers again.
+AUDIT_DISORDER: Final = HOUR
 # Audit events that any caller can cause, for each type of event and process: ten a
 # second for a minute, then one a second. That is some 15 MB a day.
 EVENT_BURST: Final = 600
@@ -338,30 +316,51 @@ FACTOR_TOLD_INTERVAL: Final = HOUR
 RECENT: Final = 5 * MINUTE
 INVITATION_LIFE: Final = 7 * DAY
 
-# Lists for operators. A page has LIST_MOST items at most, and looks at ADMIN_LOOK rows:
-# some 10 ms of the store's time. A cursor lasts a day, so that a page can be left open.
+# Lists for operators. A page has ADMIN_LIST_MAX items at most, and looks at ADMIN_LOOK
+# rows: some 10 ms of the store's time. A cursor lasts a day: a page can be left open.
 ADMIN_LIST: Final = 50
 ADMIN_LIST_MAX: Final = 200
 ADMIN_LOOK: Final = 5_000
 CURSOR_LIFE: Final = DAY
+# An address that a list is asked for: longer than any, also with a zone behind it.
+ADDRESS_MAX: Final = 64
 # A write by the admin API or the console needs a proof of the last 15 minutes.
 ADMIN_RECENT: Final = 15 * MINUTE
 # Charts: so many series, kept so long.
 STATS_EVERY: Final = MINUTE
+# What goes up and down is written into the page of metrics so often, and what the
+# system says of the process ten times less.
+LEVELS_EVERY: Final = SECOND
+PROCESS_EVERY: Final = 10 * SECOND
 STATS_MAX: Final = 64
 STATS_KEPT: Final = 8 * DAY
 # Webhooks. So many deliveries of one wait at most: the events that follow stay in the
-# audit log meanwhile. A try may take WEBHOOK_TIMEOUT; the lease is longer by what two
-# clocks may differ. Delivered ones and those given up are shown for WEBHOOK_SHOWN.
+# audit log meanwhile. It is read in pages of WEBHOOK_READ, and each webhook is handed
+# WEBHOOK_PAGES at a time: 2,000 events a second. A try may take WEBHOOK_TIMEOUT; the
+# lease is longer by what two clocks may differ. Of those delivered or given up, as many
+# are shown, for as long.
 WEBHOOKS_MAX: Final = 20
 WEBHOOK_WAITING_MAX: Final = 1_000
+WEBHOOK_READ: Final = 500
+WEBHOOK_PAGES: Final = 4
 WEBHOOK_POLL: Final = SECOND
 WEBHOOK_PARALLEL: Final = 4
 WEBHOOK_TIMEOUT: Final = 15 * SECOND
 WEBHOOK_LEASE: Final = 30 * SECOND
 WEBHOOK_ANSWER_MAX: Final = 256
 WEBHOOK_SHOWN: Final = 7 * DAY
+WEBHOOK_SHOWN_MAX: Final = 10_000
 WEBHOOK_SECRET_BOTH: Final = DAY
+# Before each try, in milliseconds: the example of Standard Webhooks, "Retry schedule".
+# A fifth more comes by chance, so that what failed together does not return together.
+WEBHOOK_TRIES: Final = (
+    *(0, 5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR),
+    *(5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR),
+)
+WEBHOOK_JITTER: Final = 5
+# After a success all that waits is due, if the endpoint had failed for so long: where
+# it takes some deliveries and not others, these would be tried with each success.
+WEBHOOK_HURRY: Final = MINUTE
 
 # The outbox. The sender looks at it once every MAIL_POLL. It has MAIL_PARALLEL messages
 # under way, of which MAIL_PARALLEL_UNKNOWN may go to unknown addresses. One message may

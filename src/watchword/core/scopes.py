@@ -18,3 +18,11 @@ ROLES: Final = "roles"
 
 ALWAYS: Final = (OPENID, "profile", "email", OFFLINE_ACCESS)
 """What every client may ask for."""
+
+ADMIN_SCOPES: Final = "admin:"
+"""What no scope may begin with: it would look like a right of a client."""
+
+
+def is_reserved(scope: str) -> bool:
+    """Whether no client may have that scope."""
+    return scope.startswith(ADMIN_SCOPES)

@@ -61,6 +61,7 @@
         ├── SettingsError                      settings_invalid
         ├── SchemaError                        schema_mismatch
         ├── KeyRingError                       key_ring
+        │   └── KeyNotReady                    key_not_ready
         └── TokenFileError                     token_file
 
 They stand in a file for each concern, and are imported from here. Nothing here knows

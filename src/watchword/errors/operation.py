@@ -86,6 +86,12 @@ class KeyRingError(ConfigurationError):
     code = "key_ring"
 
 
+class KeyNotReady(KeyRingError):
+    """No rotation now: verifiers may not know the next key yet, or it is not there."""
+
+    code = "key_not_ready"
+
+
 class TokenFileError(ConfigurationError):
     """A client's token file is unreadable, another user's, or open to other users."""
 

@@ -13,7 +13,7 @@ import msgspec
 
 from watchword.clocks import Clock
 from watchword.core import limits
-from watchword.errors import StoreUnavailable
+from watchword.errors import StoreUnavailable, VersionChanged
 from watchword.factors.rows import singleton_id
 from watchword.ports.accounts import AccountStore
 from watchword.ports.audit import Trail
@@ -94,12 +94,18 @@ class UserEnds:
         self._accounts = accounts
         self._epochs = epochs
 
-    async def note(self, account_id: bytes) -> None:
-        """Raise the user's epoch, before its sessions end. Raises StoreUnavailable."""
+    async def note(self, account_id: bytes, *, version: int | None = None) -> None:
+        """Raise the user's epoch, before its sessions end.
+
+        With a `version`, only of that version of the account. Raises VersionChanged
+        otherwise; StoreUnavailable.
+        """
         for _ in range(limits.SWAP_ATTEMPTS):
             row = await self._accounts.by_id(account_id)
             if row is None:
                 return await self._epochs.note(account_id)
+            if version not in {None, row.version}:
+                raise VersionChanged
             after = msgspec.structs.replace(
                 row, epoch=row.epoch + 1, version=row.version + 1
             )

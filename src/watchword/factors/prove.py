@@ -14,6 +14,8 @@ from watchword.factors.recovery_codes import RecoveryCodes
 from watchword.factors.registry import Factors
 from watchword.factors.rows import codes_left
 from watchword.factors.totp import TotpFactors
+from watchword.metrics import Metrics
+from watchword.metrics.catalog import Counter
 from watchword.ports.credentials import CredentialKind, CredentialStore
 
 AMR_OF_CODE: Final = ("otp", "mfa")
@@ -33,7 +35,9 @@ class FactorProofs:
         passkeys: Passkeys,
         factors: Factors,
         alarms: FactorAlarms,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._credentials = credentials
         self._attempts = attempts
         self._totp = totp
@@ -68,6 +72,7 @@ class FactorProofs:
                     raise SecondFactorInvalid  # noqa: TRY301 - the attempt has failed
                 return await self._check(account_id, proof, address, bound)
         except SecondFactorInvalid:
+            self._metrics.count(Counter.FACTORS, proof.method, "failed")
             await self._alarms.failed(account_id, address, is_locked=is_locked)
             raise
 

@@ -281,16 +281,20 @@ class Factors:
                 return rows, row
         raise NotFound("There is no such factor.")
 
-    async def reset(self, account_id: bytes, *, by: By = APP) -> int:
+    async def reset(
+        self, account_id: bytes, *, version: int | None = None, by: By = APP
+    ) -> int:
         """Remove all factors and codes, for an operator. All sessions of the user end.
 
-        Sign-ins under way end too. Returns how many factors there were. Raises
+        Sign-ins under way end too. Returns how many factors there were. With a
+        `version`, only of that version of the account: raises VersionChanged otherwise;
         StoreUnavailable.
         """
         purpose = MailPurpose.FACTORS_RESET
         event = self._trails.event(EventType.FACTORS_RESET, account_id, by)
         trail = Trail((event,))
         # Before and after: if this process is lost in between, no session lives on.
+        await self._ends.note(account_id, version=version)
         await self._end_all(account_id, by)
         if has_factors := bool((await self.of(account_id)).factors):
             trail = await self._trails.of(account_id, purpose, event)
@@ -298,11 +302,11 @@ class Factors:
         if has_factors:
             self._trails.told(account_id, purpose)
         await self._throttle.give_back((), forget=factor_counters(account_id))
+        await self._ends.note(account_id)
         await self._end_all(account_id, by)
         return count
 
     async def _end_all(self, account_id: bytes, by: By) -> None:
-        await self._ends.note(account_id)
         await self._sessions.end_all(account_id, EndReason.FACTORS_RESET, by=by)
 
     async def require(

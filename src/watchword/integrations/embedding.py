@@ -128,7 +128,10 @@ class Embedding(Authenticator):
         """See `Authenticator`. Raises SettingsError, SchemaError, StoreUnavailable."""
         for exposed in check_secret_files(self.settings):
             _log.warning("%s", exposed)
-        async with open_watchword(self.settings, **self._hooks) as engine:
+        metrics = self.routes.metrics
+        async with open_watchword(
+            self.settings, metrics=metrics, **self._hooks
+        ) as engine:
             if engine.made_secret is not None:
                 _log.warning(
                     "made a server secret in %s: back it up, apart from the database; "

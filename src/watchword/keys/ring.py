@@ -25,7 +25,7 @@ import msgspec
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.actor import APP, SYSTEM, By
-from watchword.errors import KeyRingError, NotFound, StoreUnavailable
+from watchword.errors import KeyNotReady, KeyRingError, NotFound, StoreUnavailable
 from watchword.keys.signing import Algorithm, SigningKey, generate
 from watchword.keys.vault import Vault
 from watchword.ports.audit import Event, EventType
@@ -234,7 +234,7 @@ class KeyRing:
     async def rotate(self, use: KeyUse = _ACCESS, *, by: By = APP) -> str:
         """Sign with the next key of this use from now on; returns its id.
 
-        Raises NotFound where the use has no keys, and KeyRingError while verifiers may
+        Raises NotFound where the use has no keys, and KeyNotReady while verifiers may
         not have seen that key yet.
         """
         await self.refresh()
@@ -248,7 +248,7 @@ class KeyRing:
                 "the next key is not published yet: a running server does so within "
                 f"{limits.SWEEP_EVERY // limits.SECOND} s"
             )
-            raise KeyRingError(message)
+            raise KeyNotReady(message)
         wait = following.changed_at + limits.JWKS_MAX_AGE - now
         if wait > 0:
             message = (
@@ -256,7 +256,7 @@ class KeyRing:
                 f"{limits.JWKS_MAX_AGE // 1000} s ago and verifiers may not know it "
                 f"yet: try again in {wait // 1000 + 1} s"
             )
-            raise KeyRingError(message)
+            raise KeyNotReady(message)
         ring = [
             *(row for row in rows if row not in (active, following)),
             _changed(active, KeyState.RETIRED, now),
@@ -264,7 +264,7 @@ class KeyRing:
             await self._made(use, KeyState.NEXT),
         ]
         if not await self._swap(revision, ring, KeyChange.ROTATED, by, use):
-            raise KeyRingError("another process changed the keys just now: look again")
+            raise KeyNotReady("another process changed the keys just now: look again")
         return following.kid
 
     async def retire(self, kid: str, *, by: By = APP) -> None:
@@ -330,10 +330,14 @@ class KeyRing:
         return done
 
 
+def life_of(use: KeyUse) -> int:
+    """How long a token of that use is of use, and its retired key published (ms)."""
+    return limits.ACCESS_TTL_MAX if use == _ACCESS else limits.ID_TOKEN_HINT
+
+
 def _is_over(row: SealedKey, now: int) -> bool:
     """Whether a key is retired, and no token that it signed is of use any more."""
-    life = limits.ACCESS_TTL_MAX if row.use == _ACCESS else limits.ID_TOKEN_HINT
-    return row.state == KeyState.RETIRED and row.changed_at <= now - life
+    return row.state == KeyState.RETIRED and row.changed_at <= now - life_of(row.use)
 
 
 def _changed(row: SealedKey, state: KeyState, now: int) -> SealedKey:

@@ -24,6 +24,9 @@ from watchword.errors import MailNotSent, TryAgain, WatchwordError
 from watchword.keys.sealing import Sealing
 from watchword.mail.addresses import folded
 from watchword.mail.message import NOTICES, Mail, MailPurpose, open_mail
+from watchword.metrics import NO_METRICS, Metrics
+from watchword.metrics.catalog import OTHER
+from watchword.metrics.catalog import Counter as Counted
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.outbox import Lane, LeasedMessage, Message, MessageKind, Outbox
 from watchword.ports.throttle import Throttle
@@ -72,6 +75,7 @@ _LANE_MAX: Final = {
     Lane.CONFIRMED: limits.MAIL_PARALLEL,
     Lane.UNKNOWN: limits.MAIL_PARALLEL_UNKNOWN,
 }
+_OUTCOMES: Final = ("tried_again", "given_up")
 _log = logging.getLogger("watchword.mail")
 
 
@@ -93,7 +97,9 @@ class MailSender:
         transport: Callable[[], Transport],
         rate: int,
         clock: Clock,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
+        self._metrics = metrics
         self._outbox = outbox
         self._throttle = throttle
         self._audit = audit
@@ -202,6 +208,7 @@ class MailSender:
     async def _send_in_turn(self, leased: LeasedMessage, decided: Decided) -> bool:
         mail, lane = decided.mail, decided.lane
         if await self._is_too_many(leased, mail):
+            self._count(mail, "dropped")
             return True
         wait = await self._throttle.take(self._rates[lane], self._clock())
         if wait:
@@ -212,7 +219,11 @@ class MailSender:
         if decided.write is None or await decided.write():
             message = self._composer().compose(mail, leased.message.id)
             await self._transport().send(message)
+            self._count(mail, "sent")
         return True
+
+    def _count(self, mail: Mail, result: str) -> None:
+        self._metrics.count(Counted.MAIL, mail.purpose, result)
 
     async def _postpone(
         self, leased: LeasedMessage, lane: Lane, wait: int, pace: int
@@ -235,8 +246,11 @@ class MailSender:
         now = self._clock()
         name, reason = message.id.hex(), _reason_of(error)
         unknown = not isinstance(error, WatchwordError)
+        last = attempts >= limits.MAIL_TRIES
+        purpose = OTHER if decided is None else decided.mail.purpose
+        self._metrics.count(Counted.MAIL, purpose, _OUTCOMES[last])
         _log.warning("mail %s, try %d: %s", name, attempts, reason, exc_info=unknown)
-        if attempts < limits.MAIL_TRIES:
+        if not last:
             await self._outbox.postpone(message.id, now + _backoff(attempts), attempts)
             return
         detail = {"message": name, "reason": reason}

@@ -138,7 +138,12 @@ class Gauge(Enum):
         Combine.SUM,
         "Virtual memory of all processes.",
     )
-    PROCESS_FILES = ("process_open_fds", (), Combine.SUM, "Open files.")
+    PROCESS_FILES = (
+        "process_open_fds",
+        (),
+        Combine.MAX,
+        "Open files and connections, of the process that has most.",
+    )
     PROCESS_FILES_MAX = (
         "process_max_fds",
         (),
@@ -148,8 +153,8 @@ class Gauge(Enum):
     PROCESS_START = (
         "process_start_time_seconds",
         (),
-        Combine.MIN,
-        "When the oldest process began, in seconds since 1970.",
+        Combine.MAX,
+        "When the newest process began, in seconds since 1970.",
     )
 
     def __init__(

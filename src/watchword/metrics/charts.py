@@ -31,6 +31,8 @@ class Figure(StrEnum):
     """By bucket: one of REACH_BUCKETS. Those of the bucket alone."""
     THROTTLED = "throttled"
     """By kind: see `throttled_total`."""
+    MAIL = "mail"
+    """By result: sent, tried_again, given_up, dropped."""
     NEW_ACCOUNTS = "new_accounts"
     """Without a label."""
     SESSIONS_LIVE = "sessions_live"
@@ -60,6 +62,7 @@ _BY_LABEL: Final = {
     full_name(Counter.SIGN_INS): (Figure.SIGN_INS, "result"),
     full_name(Counter.REFRESHES): (Figure.REFRESHES, "verdict"),
     full_name(Counter.THROTTLED): (Figure.THROTTLED, "kind"),
+    full_name(Counter.MAIL): (Figure.MAIL, "result"),
 }
 _REUSE: Final = full_name(Counter.TOKEN_REUSE)
 _EVENTS: Final = full_name(Counter.EVENTS)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from watchword.metrics.catalog import METRICS, Combine, Gauge, Histogram
+from watchword.metrics.catalog import METRICS, Combine, Counter, Gauge, Histogram
 from watchword.metrics.pages import Entry, Kind
 
 if TYPE_CHECKING:
@@ -17,6 +17,11 @@ Series = Iterable[tuple[Entry, Sequence[float]]]
 _Labels = tuple[tuple[str, str], ...]
 _Found = dict[_Labels, list[tuple[Entry, Sequence[float]]]]
 
+_KINDS: Final[Mapping[type, Kind]] = {
+    Counter: Kind.COUNTER,
+    Gauge: Kind.GAUGE,
+    Histogram: Kind.HISTOGRAM,
+}
 _COMBINED: Final[Mapping[Combine, Callable[[Iterable[float]], float]]] = {
     Combine.SUM: sum,
     Combine.MAX: max,
@@ -51,7 +56,7 @@ def families(series: Series) -> Iterator[Family]:
     for (kind, name), found in sorted(_by_name(series).items()):
         metric = METRICS.get(name)
         text = "" if metric is None else metric.text
-        names = [label for label, _ in next(iter(found))]
+        names = [label for label, _ in next(iter(found), ())]
         if kind is Kind.HISTOGRAM:
             histogram = HistogramMetricFamily(name, text, labels=names)
             for labels, parts in found.items():
@@ -69,8 +74,13 @@ def families(series: Series) -> Iterator[Family]:
 
 
 def _by_name(series: Series) -> Mapping[tuple[Kind, str], _Found]:
-    found: dict[tuple[Kind, str], _Found] = {}
+    # Those without any series too: an operator sees all that there are.
+    found: dict[tuple[Kind, str], _Found] = {
+        (_KINDS[type(metric)], name): {} for name, metric in METRICS.items()
+    }
     for entry, numbers in series:
+        if entry.kind is Kind.MARK:
+            continue
         of_name = found.setdefault((entry.kind, entry.name), {})
         of_name.setdefault(entry.labels, []).append((entry, numbers))
     return found

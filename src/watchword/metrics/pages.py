@@ -62,6 +62,8 @@ class Kind(StrEnum):
     COUNTER = "counter"
     GAUGE = "gauge"
     HISTOGRAM = "histogram"
+    MARK = "mark"
+    """A number that is not shown: it is for the process that has the page next."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -187,7 +189,7 @@ class Page:
     def __init__(self, page: memoryview) -> None:
         self._page = page
         self._heads = page.cast("Q")
-        self._numbers = page.cast("d")
+        self.numbers = page.cast("d")
         if not self._heads[_USED]:
             self._heads[_USED] = _PAGE_HEAD
         self._reader = _Reader(page)
@@ -200,32 +202,55 @@ class Page:
             self._places[entry] = place
             self._series[entry.name] = self._series.get(entry.name, 0) + 1
             if entry.kind is Kind.GAUGE:  # of the process that had this page before
-                self._numbers[place] = math.nan
+                self.numbers[place] = math.nan
+        for metric in (*Counter, *Histogram):
+            if not metric.labels:  # shown before anything was counted
+                self.place(metric)
         self._heads[_LIVE] = 1
 
     def count(self, metric: Counter, *labels: str, n: float = 1) -> None:
         """See `Metrics`."""
-        try:
-            self._numbers[self._counters[metric.place][labels]] += n
-        except KeyError:
-            known = self._counters[metric.place]
-            place = self._placed(Kind.COUNTER, metric, labels, known)
-            self._numbers[place] += n
+        place = self._counters[metric.place].get(labels)
+        self.numbers[place or self.place(metric, *labels)] += n
 
     def observe(self, metric: Histogram, value: float, *labels: str) -> None:
         """See `Metrics`."""
         bounds = metric.bounds
-        try:
-            place = self._histograms[metric.place][labels]
-        except KeyError:
-            known = self._histograms[metric.place]
-            place = self._placed(Kind.HISTOGRAM, metric, labels, known)
-        self._numbers[place + bisect_left(bounds, value)] += 1
-        self._numbers[place + len(bounds) + 1] += value
+        place = self._histograms[metric.place].get(labels)
+        place = place or self.place(metric, *labels)
+        self.numbers[place + bisect_left(bounds, value)] += 1
+        self.numbers[place + len(bounds) + 1] += value
 
     def set(self, metric: Gauge, value: float, *labels: str) -> None:
         """Write a gauge of this process. NaN: there is none."""
-        self._numbers[self._placed(Kind.GAUGE, metric, labels, {})] = value
+        self.numbers[self.place(metric, *labels)] = value
+
+    def place(self, metric: Metric, *labels: str) -> int:
+        """The place in `numbers` of the first one of a series.
+
+        The series is made if need be, or is that of `other` where there is no room.
+        """
+        kind, known = Kind.GAUGE, dict[tuple[str, ...], int]()
+        if isinstance(metric, Counter):
+            kind, known = Kind.COUNTER, self._counters[metric.place]
+        elif isinstance(metric, Histogram):
+            kind, known = Kind.HISTOGRAM, self._histograms[metric.place]
+        return self._placed(kind, metric, labels, known)
+
+    def mark(self, name: str, label: str, value: float) -> None:
+        """Note a number for the process that has this page next. See `marks`."""
+        entry = Entry(Kind.MARK, name, (("label", label),))
+        place = self._places.get(entry)
+        if place is None and self._has_room(entry):
+            place = self._add(entry)
+        if place is not None:
+            self.numbers[place] = value
+
+    def marks(self) -> Iterator[tuple[str, str, float]]:
+        """Name, label and number of each mark, also of earlier processes."""
+        for entry, (number, *_) in self.read():
+            if entry.kind is Kind.MARK:
+                yield entry.name, entry.labels[0][1], number
 
     def read(self) -> Iterator[tuple[Entry, list[float]]]:
         """Every series of this page, with its numbers as they are now."""
@@ -272,7 +297,7 @@ class Page:
         if place is None and self._has_room(other):
             place = self._add(other)
         # The last numbers of a page are of no series.
-        return len(self._numbers) - entry.size if place is None else place
+        return len(self.numbers) - entry.size if place is None else place
 
     def _add(self, entry: Entry) -> int:
         described, start = _described(entry), self._heads[_USED]

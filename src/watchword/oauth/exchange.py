@@ -35,10 +35,13 @@ from watchword.core.session import (
 )
 from watchword.errors import (
     CodeInvalid,
+    CodeReused,
     InvalidCredentials,
     NotFound,
     StoreUnavailable,
 )
+from watchword.metrics import Metrics
+from watchword.metrics.catalog import OTHER, Counter
 from watchword.oauth.codes import Codes
 from watchword.oauth.consents import Consents
 from watchword.oauth.id_tokens import IdTokens
@@ -101,7 +104,9 @@ class CodeExchange:
         policies: Policies,
         clock: Clock,
         entropy: Entropy,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._codes = codes
         self._redeemer = redeemer
         self._clients = clients
@@ -124,6 +129,23 @@ class CodeExchange:
         Overloaded, Throttled, StoreUnavailable with nothing spent. A session that was
         written before the store failed is taken back: then its code is spent.
         """
+        result = OTHER
+        try:
+            exchanged, result = await self._redeem(code, client, request)
+        except CodeInvalid:
+            result = "invalid"
+            raise
+        except CodeReused:
+            result = "reused"
+            raise
+        finally:
+            self._metrics.count(Counter.CODES, result)
+        return exchanged
+
+    async def _redeem(
+        self, code: str, client: Client, request: CodeRequest
+    ) -> tuple[Exchanged, str]:
+        """The session and its tokens, and whether they are `redeemed` or `retried`."""
         redemption = self._checked(self._codes.read(code), client, request)
         if request["proof"] is not None:
             await self._proofs.settle_one(request["proof"])
@@ -133,11 +155,11 @@ class CodeExchange:
         if row is None:
             made = await self._made(redemption)
             if made is not None:
-                return made
+                return made, "redeemed"
             row = await self._redeemer.find(redemption.presented)
             if row is None:  # it was there a moment ago
                 raise CodeInvalid
-        return await self._again(redemption, row)
+        return await self._again(redemption, row), "retried"
 
     def _checked(
         self, grant: CodeGrant, client: Client, request: CodeRequest

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Never
+from time import perf_counter
+from typing import Final, Generic, Never, TypeVar
 
 import argon2
 from argon2.exceptions import VerifyMismatchError
 
-from watchword.errors import InvalidCredentials
+from watchword.core.turns import Turns
+from watchword.errors import InvalidCredentials, Overloaded
+from watchword.metrics import NO_METRICS, Metrics
+from watchword.metrics.catalog import Counter, Histogram
 from watchword.passwords.breached import BreachedPasswords
 from watchword.passwords.formats import parse
 from watchword.passwords.policy import check_new_password, encoded
@@ -27,6 +31,8 @@ from watchword.passwords.pool import FairPool
 # With 30 ms per hash, two threads clear this queue within a second. A client that would
 # have to wait longer is told to come back later.
 QUEUE_LIMIT: Final = 64
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,28 @@ def cpus() -> int:
     return os.cpu_count() or 1
 
 
+class _Timed(Generic[Answer]):
+    """Work that says how long it took."""
+
+    def __init__(self, work: Callable[[], Answer]) -> None:
+        self._work = work
+        self.seconds: float | None = None
+
+    def __call__(self) -> Answer:
+        begun = perf_counter()
+        try:
+            return self._work()
+        finally:
+            self.seconds = perf_counter() - begun
+
+
 class PasswordHasher:
     """Hashes on threads of its own, so that no call blocks the event loop.
 
     There is one thread per CPU by default. The queue is shared fairly between the
     values of ``address``. Pass the throttle's key (IPv6 by /64): with full IPv6
     addresses, one host could take as many shares as it likes. A new password must not
-    be among those of ``breached``.
+    be among those of ``breached``. ``turns`` says how long passwords took lately.
     """
 
     def __init__(
@@ -78,7 +99,10 @@ class PasswordHasher:
         workers: int | None = None,
         queue_limit: int = QUEUE_LIMIT,
         breached: BreachedPasswords | None = None,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
+        self.turns = Turns()
+        self._metrics = metrics
         self._breached = breached
         self._pool = FairPool(workers or cpus(), queue_limit)
         self._dummy = parameters.dummy()
@@ -96,8 +120,7 @@ class PasswordHasher:
         ``names`` are those of `check_new_password`. To judge how common a password is
         takes up to 0.4 s of one CPU, so it is done in the same queue as the hash.
         """
-        work = partial(self._hash_new, password, (*names,))
-        return await asyncio.wrap_future(self._pool.submit(address, work))
+        return await self._run(address, partial(self._hash_new, password, (*names,)))
 
     async def verify(
         self, stored: str | None, password: str, *, address: str
@@ -108,12 +131,38 @@ class PasswordHasher:
         store in its place, or None if the stored one has today's form and cost. Raises
         Overloaded where the queue is full; nothing was tried then.
         """
-        work = partial(self._verify, stored, password)
-        return await asyncio.wrap_future(self._pool.submit(address, work))
+        return await self._run(address, partial(self._verify, stored, password))
+
+    @property
+    def waiting(self) -> int:
+        """How many passwords wait."""
+        return self._pool.waiting
+
+    def most_waiting(self) -> int:
+        """How many have waited at once since this was asked last."""
+        return self._pool.most_waiting()
 
     async def close(self) -> None:
         """Refuse waiting jobs (Overloaded); return when the running ones are done."""
         await asyncio.to_thread(self._pool.close)
+
+    async def _run(self, address: str, work: Callable[[], Answer]) -> Answer:
+        """The answer of that work, on the pool. How long it took is counted here.
+
+        The threads of the pool MUST NOT count: others than the event loop's cannot.
+        """
+        timed = _Timed(work)
+        try:
+            job = self._pool.submit(address, timed)
+        except Overloaded:
+            self._metrics.count(Counter.HASH_SHED)
+            raise
+        try:
+            return await asyncio.wrap_future(job)
+        finally:
+            if timed.seconds is not None:
+                self.turns.note(timed.seconds)
+                self._metrics.observe(Histogram.HASH_DURATION, timed.seconds)
 
     def _hash_new(self, password: str, names: tuple[str, ...]) -> str:
         check_new_password(password, names=names, breached=self._breached)

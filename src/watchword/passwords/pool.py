@@ -58,6 +58,17 @@ class FairPool:
         job.answer.add_done_callback(lambda _: self._forget(job))
         return job.answer
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait."""
+        return self._waiting.size
+
+    def most_waiting(self) -> int:
+        """How many have waited at once since this was asked last."""
+        with self._lock:
+            most, self._waiting.most = self._waiting.most, self._waiting.size
+        return most
+
     def close(self) -> None:
         """Refuse waiting and new jobs; return when the running ones are done."""
         with self._lock:
@@ -109,22 +120,23 @@ class _FairQueue:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._share = max(1, limit // 2)
-        self._size = 0
+        self.size = self.most = 0
         self._rounds: OrderedDict[str, deque[_Job[Any]]] = OrderedDict()
 
     def add(self, job: _Job[Any]) -> None:
         mine = len(self._rounds.get(job.address, ()))
-        if self._size >= self._limit or mine >= self._share:
+        if self.size >= self._limit or mine >= self._share:
             raise Overloaded(retry_after=1)
         self._rounds.setdefault(job.address, deque()).append(job)
-        self._size += 1
+        self.size += 1
+        self.most = max(self.most, self.size)
 
     def take(self) -> _Job[Any] | None:
         if not self._rounds:
             return None
         address, jobs = self._rounds.popitem(last=False)
         job = jobs.popleft()
-        self._size -= 1
+        self.size -= 1
         if jobs:
             self._rounds[address] = jobs
         return job
@@ -133,14 +145,14 @@ class _FairQueue:
         jobs = self._rounds.get(job.address, deque())
         with suppress(ValueError):  # a turn has taken the job already
             jobs.remove(job)
-            self._size -= 1
+            self.size -= 1
         if not jobs:
             self._rounds.pop(job.address, None)
 
     def drain(self) -> list[_Job[Any]]:
         jobs = [job for lane in self._rounds.values() for job in lane]
         self._rounds.clear()
-        self._size = 0
+        self.size = 0
         return jobs
 
 

@@ -24,11 +24,20 @@ class Stat(msgspec.Struct, frozen=True):
     n: int
 
 
+class Sum(msgspec.Struct, frozen=True):
+    """What a series comes to in some minutes: their sum, and the greatest of them."""
+
+    name: str
+    labels: str
+    total: int
+    most: int
+
+
 class Totals(msgspec.Struct, frozen=True):
     """How many accounts there are, are disabled, and have a second factor.
 
     `sessions` is the number of live ones. It may be off by those that changed within
-    the last minute.
+    the last minute, and of more than 50,000 by 1 %.
     """
 
     accounts: int
@@ -50,6 +59,12 @@ class StatsStore(Protocol):
 
     async def read(self, since: int, until: int) -> list[Stat]:
         """The figures of minutes from `since` on and before `until`, in order."""
+
+    async def sums(self, since: int, until: int) -> list[Sum]:
+        """What each series comes to in these minutes, in order of name and labels.
+
+        A caller asks for a few hours at a time, which are some ten thousand rows.
+        """
 
     async def totals(self, alive: Alive) -> Totals:
         """Count anew: called once a minute by one process.

@@ -50,9 +50,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One message to one webhook; `id` (16 bytes, time-ordered) is its `webhook-id`.
 
     `body` is what is sent, byte for byte. `not_before` is when it is due (ms).
-    `attempts` counts the tries, `tried_at` is the latest. `status` and `answer` are of
-    the latest answer: its status, and WEBHOOK_ANSWER_MAX characters at most, or the
-    reason why there was none.
+    `attempts` counts the tries that were due, `tried_at` is the latest of them: what is
+    tried early, because another delivery succeeded, loses none. `status` and `answer`
+    are of the latest answer: its status, and WEBHOOK_ANSWER_MAX characters at most, or
+    the reason why there was none.
     """
 
     id: bytes
@@ -82,7 +83,8 @@ class WebhookStore(Protocol):
     ) -> bool:
         """Write `after` where the row still has `before.version`; whether it did.
 
-        None deletes it and its deliveries. `handed_over` is never written here.
+        None deletes it and its deliveries. `handed_over` is written only where the row
+        was disabled: then nothing is handed over meanwhile.
         """
 
     async def sealed_under(self) -> Mapping[bytes, int]:
@@ -113,7 +115,11 @@ class DeliveryStore(Protocol):
         """
 
     async def settle(self, after: Delivery) -> None:
-        """Write what came of a try, and end the lease. A row that is gone stays so."""
+        """Write what came of a try, and end the lease.
+
+        A row that is gone stays so, and one that no longer waits stays as it is: after
+        the lease, another process may have delivered it.
+        """
 
     async def hurry(self, webhook_id: bytes, now: int) -> int:
         """Make all that wait due now, but those that are leased; how many."""

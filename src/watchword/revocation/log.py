@@ -76,6 +76,11 @@ class RevocationLog:
         return len(self._entries)
 
     @property
+    def followers(self) -> int:
+        """How many connections follow now."""
+        return self._open
+
+    @property
     def is_closed(self) -> bool:
         """Whether this process is about to stop."""
         return self._closed

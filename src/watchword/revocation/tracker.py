@@ -19,6 +19,8 @@ from watchword.core import limits
 from watchword.core.revoked import RevokedSet
 from watchword.core.session import Ended, Session, as_text
 from watchword.errors import StoreUnavailable
+from watchword.metrics import NO_METRICS, Metrics
+from watchword.metrics.catalog import Histogram
 from watchword.ports.sessions import Cursor, FeedPage, SessionStore
 
 _READ_TIMEOUT: Final = limits.FEED_TIMEOUT / limits.SECOND
@@ -40,7 +42,9 @@ class RevocationTracker:
         clock: Clock,
         monotonic: Callable[[], int],
         on_new_entries: Callable[[Sequence[Ended]], None] = lambda _: None,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
+        self._metrics = metrics
         self._sessions = sessions
         self._clock = clock
         self._monotonic = monotonic
@@ -78,6 +82,12 @@ class RevocationTracker:
         """
         return self._complete_at if self.is_current() else None
 
+    @property
+    def age(self) -> int | None:
+        """How old (ms) what is known is; None before the first complete read."""
+        known = self._complete_at
+        return None if known is None else self._monotonic() - known
+
     def add(self, entries: Iterable[Ended]) -> None:
         """Add sessions that ended, read from the feed or ended by this process."""
         here = self._monotonic()
@@ -89,7 +99,16 @@ class RevocationTracker:
             )
         ]
         if new_entries:
+            self._note_reach(new_entries)
             self._on_new_entries(new_entries)
+
+    def _note_reach(self, entries: Sequence[Ended]) -> None:
+        """Observe how long ago they ended, but for those from before this process."""
+        if self._complete_at is not None:
+            now = self._clock()
+            for one in entries:
+                seconds = max(0, now - one.at) / limits.SECOND
+                self._metrics.observe(Histogram.REVOCATION_REACH, seconds)
 
     def note_revoked(self, session: Session) -> None:
         """Add the session if its row says that it has ended.

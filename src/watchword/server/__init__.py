@@ -15,7 +15,9 @@ One request:
     app, embedded          the layers that it passes, in order; the same inside an app
     https, cors, edge      these layers
     unread_bodies          inside an app: bodies that its server left unread
-    access_log             a line for each request
+    request_ids            the id of each request
+    request_counts         which requests there were
+    access_log, logs       a line for each request, and for all else
     routing                the endpoint of its path
     parsing                bytes to typed values, once
     client_auth, token_auth, cookies   what it proves
@@ -41,7 +43,8 @@ Knows HTTP and nothing of rotation; the engine knows nothing of HTTP.
 from watchword.extras import needs
 
 with needs("watchword[server]"):
+    from watchword.server.logs import log_to_standard_error
     from watchword.server.serve import run
     from watchword.server.starting import as_bound, bind, file_faults
 
-__all__ = ["as_bound", "bind", "file_faults", "run"]
+__all__ = ["as_bound", "bind", "file_faults", "log_to_standard_error", "run"]

@@ -1,4 +1,4 @@
-"""The access log: one line for each request, on standard error.
+"""The access log: one line for each request, on standard error, as text or JSON.
 
 A line has the path as it was sent, escaped and without tokens. It never has the query,
 because callers put tokens there. Lines are written together a few times a second, to
@@ -12,9 +12,12 @@ import re
 import sys
 import time
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
+import msgspec
 from starlette.types import Scope
+
+from watchword.server.request_ids import REQUEST_ID, RequestIds
 
 FLUSH_SECONDS: Final = 0.2
 PATH_SHOWN: Final = 200
@@ -28,20 +31,47 @@ _UNRESERVED: Final = re.compile(
 _TOKEN: Final = re.compile(r"ww_[a-z]{2,3}_[\w-]+|eyJ[\w.-]+", re.ASCII)
 
 
+class AccessLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A line as JSON. `problem` is the code of a refusal."""
+
+    time: str
+    level: str
+    logger: str
+    client: str
+    method: str
+    path: str
+    status: int
+    milliseconds: float
+    request_id: str
+    problem: str = ""
+
+
+# Client, method, path, status, problem, seconds, id of a request.
+_Answered: TypeAlias = tuple[str, str, str, int, str, float, str]
+
+
 class AccessLog:
     """The lines of one process that have not been written yet."""
 
-    def __init__(self) -> None:
-        self._lines: list[str] = []
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.ids = RequestIds()
+        self._written = _json_line if as_json else _text_line
+        self._answered: list[_Answered] = []
         self._flushing = False
 
     def write(self, scope: Scope, status: int, seconds: float) -> None:
         """Add the line of a request that has been answered, in that time."""
         client = scope["client"]
-        self._lines.append(
-            f"{client[0] if client else '-'} {scope['method'][:_METHOD_SHOWN]} "
-            f"{_shown(scope['path'])} {status} {scope.get('problem', '-')} "
-            f"{seconds * 1000:.1f}ms"
+        self._answered.append(
+            (
+                client[0] if client else "-",
+                scope["method"],
+                scope["path"],
+                status,
+                scope.get("problem", ""),
+                seconds,
+                scope[REQUEST_ID],
+            )
         )
         if not self._flushing:
             self._flushing = True
@@ -50,9 +80,34 @@ class AccessLog:
     def flush(self) -> None:
         """Write what has not been written yet."""
         self._flushing = False
-        lines, self._lines = self._lines, []
+        answered, self._answered = self._answered, []
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        sys.stderr.write("".join(f"{stamp} {line}\n" for line in lines))
+        sys.stderr.write("".join(self._written(stamp, one) for one in answered))
+
+
+def _text_line(stamp: str, one: _Answered) -> str:
+    client, method, path, status, problem, seconds, request_id = one
+    return (
+        f"{stamp} {client} {method[:_METHOD_SHOWN]} {_shown(path)} {status} "
+        f"{problem or '-'} {seconds * 1000:.1f}ms {request_id}\n"
+    )
+
+
+def _json_line(stamp: str, one: _Answered) -> str:
+    client, method, path, status, problem, seconds, request_id = one
+    line = AccessLine(
+        time=stamp,
+        level="info",
+        logger="watchword.access",
+        client=client,
+        method=method[:_METHOD_SHOWN],
+        path=_shown(path),
+        status=status,
+        milliseconds=round(seconds * 1000, 1),
+        request_id=request_id,
+        problem=problem,
+    )
+    return msgspec.json.encode(line).decode() + "\n"
 
 
 def _shown(path: str) -> str:

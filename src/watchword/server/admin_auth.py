@@ -28,6 +28,7 @@ from watchword.errors import (
 from watchword.server.operation import ADMIN_BASE, Handler, Operation
 from watchword.server.parsing import client_address, engine_of, one_header
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
+from watchword.server.responses import Versioned
 from watchword.server.token_auth import ACCESS_ERRORS, authenticate
 
 READ_ERRORS: Final = (
@@ -41,6 +42,7 @@ WRITE_ERRORS: Final = (*READ_ERRORS, errors.NotFound)
 """What a call raises that `writer` guards."""
 
 _BODY_ERRORS: Final = (PayloadTooLarge, UnsupportedMediaType)
+_ETAG: Final = {"ETag": "Its version in quotes, for `If-Match`."}
 _VERSION_ERRORS: Final = (errors.VersionRequired, errors.VersionChanged)
 
 _READERS: Final = frozenset({Right.ADMIN_READ, Right.ADMIN_WRITE})
@@ -80,10 +82,13 @@ def _operation(
     raised: tuple[type[errors.WatchwordError], ...],
     fields: dict[str, Any],
 ) -> Operation:
+    response = fields.get("response")
+    is_one = response is not None and issubclass(response, Versioned)
     return Operation(
         method=method,
         path=ADMIN_BASE + path,
         handler=handler,
+        headers=_ETAG if is_one else {},
         needs_accounts=True,
         tag="admin",
         bearer=True,

@@ -13,9 +13,9 @@ The admin listener has no Cors layers, and HttpsOnly for what was passed on to i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import cache, partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from starlette.applications import Starlette
@@ -42,6 +42,13 @@ from watchword.server.routing import routed
 
 Operations: TypeAlias = tuple[Operation, ...]
 
+_SERVED: Final[Mapping[str, Operations]] = {
+    "all": ENDPOINTS,
+    "main": BESIDE_ADMIN_LISTENER,
+    "admin": AT_ADMIN_LISTENER,
+}
+"""What a listener serves: the only one, or one of both."""
+
 
 def make_app(
     settings: Settings,
@@ -56,25 +63,29 @@ def make_app(
     """
     check_templates(settings.templates)
     listener = settings.admin_listen
-    operations = ENDPOINTS if listener is None else BESIDE_ADMIN_LISTENER
-    openapi = _openapi(admin=listener is None)
+    served = "all" if listener is None else "main"
+    operations = _SERVED[served]
     pages = pages or Pages.alone()
     metrics = pages.page(slot)
     overrides["metrics"] = metrics
+    state: dict[str, object] = {
+        "resource_metadata": resource_metadata_url(settings),
+        "openapi": _openapi(served),
+        "pages": "",
+        "bound_to": settings.host,
+        "metrics": pages,
+    }
+    if listener is not None:
+        state["admin_openapi"] = _openapi("admin")
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, object]]:
         async with open_watchword(settings, **overrides) as watchword:
-            yield {
-                "watchword": watchword,
-                "resource_metadata": resource_metadata_url(settings),
-                "openapi": openapi,
-                "pages": "",
-                "bound_to": settings.host,
-                "metrics": pages,
-            }
+            yield {"watchword": watchword, **state}
 
-    edge = partial(Edge, log=AccessLog(), metrics=metrics)
+    edge = partial(
+        Edge, log=AccessLog(as_json=settings.log_format == "json"), metrics=metrics
+    )
     main = _main(settings, routed(operations, lifespan=lifespan), operations, edge)
     if listener is None:
         return main
@@ -108,10 +119,9 @@ def _behind_proxy(
 
 
 @cache
-def _openapi(*, admin: bool) -> bytes:
-    """The OpenAPI document of the main listener, for as long as the process lives.
+def _openapi(served: str) -> bytes:
+    """The OpenAPI document of a listener, for as long as the process lives.
 
-    `admin` says whether it has the admin API. Making it takes 12 ms, so it is
-    made when the process starts and not by a request.
+    Making it takes 12 ms, so it is made when the process starts and not by a request.
     """
-    return msgspec.json.encode(document(ENDPOINTS if admin else BESIDE_ADMIN_LISTENER))
+    return msgspec.json.encode(document(_SERVED[served]))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core.limits import ADMIN_RECENT
+from watchword.server.admin_listener import is_at_admin_listener
 from watchword.server.console.frames import ConsoleFrame
 from watchword.server.console.notices import ConsoleNotice, is_refusal, words_of
 from watchword.server.console.rendering import render
@@ -39,23 +41,41 @@ def screen_of(
     """The screen, with the notice that the browser brings, if it brings one."""
     proof = form_token(request, engine_of(request).entropy)
     notice, count = notice_in(request, ConsoleNotice)
-    frame = ConsoleFrame(
-        host=urlsplit(engine_of(request).settings.effective_issuer).netloc,
-        name=owner.account.name,
-        subject=owner.account.subject,
-        token=proof.token,
-        up="../" if is_below(request.scope["path"]) else "",
-        place=place_of(request),
-        proved=owner.session.auth_time,
-        recent=is_recent(request, owner),
-        notice=words_of(notice, count) if notice else "",
-        is_refusal=bool(notice and is_refusal(notice)),
-    )
+    frame = _frame(request, owner, proof.token)
+    if notice is not None:
+        frame = replace(
+            frame, notice=words_of(notice, count), is_refusal=is_refusal(notice)
+        )
     response = Response(render(screen, frame), status, HEADERS, HTML)
     dropped = drop_notice(request) if notice else ()
     for cookie in filter(None, (proof.set_cookie, *dropped, *cookies)):
         response.headers.append("set-cookie", cookie)
     return response
+
+
+def part_of(request: Request, owner: Owner, screen: Screen) -> Response:
+    """A part of a screen that has no form: for one that is open already."""
+    return Response(render(screen, _frame(request, owner, "")), 200, HEADERS, HTML)
+
+
+def _frame(request: Request, owner: Owner, token: str) -> ConsoleFrame:
+    settings = engine_of(request).settings
+    return ConsoleFrame(
+        host=urlsplit(settings.effective_issuer).netloc,
+        name=owner.account.name,
+        subject=owner.account.subject,
+        token=token,
+        up=_up(request),
+        place=place_of(request),
+        proved=owner.session.auth_time,
+        recent=is_recent(request, owner),
+        account=not is_at_admin_listener(request),
+    )
+
+
+def _up(request: Request) -> str:
+    """What leads from this screen to where the pages are."""
+    return "../" if is_below(request.scope["path"]) else ""
 
 
 def done(
@@ -73,5 +93,4 @@ def done(
 
 def again(request: Request, notice: ConsoleNotice, count: int = 0) -> Response:
     """To the same screen, which says what was done (or refused)."""
-    up = "../" if is_below(request.scope["path"]) else ""
-    return redirect(up + place_of(request), set_notice(notice, count))
+    return redirect(_up(request) + place_of(request), set_notice(notice, count))

@@ -24,7 +24,7 @@ from watchword.server.pages.rendering import HTML
 
 _METHODS: Final = ("GET", "POST", "PATCH", "DELETE")
 _SENT: Final = (
-    *("Authorization", "Content-Type", "DPoP", "Idempotency-Key"),
+    *("Authorization", "Content-Type", "DPoP", "Idempotency-Key", "If-Match"),
     CSRF_HEADER,
     # Headers that tracing in a page adds to every call. A preflight that refuses one of
     # them refuses the call. W3C Trace Context and Baggage, Sentry; Zipkin (B3);
@@ -36,7 +36,9 @@ _SENT: Final = (
     *("x-datadog-sampling-priority", "newrelic", "elastic-apm-traceparent"),
     *("Request-Id", "Request-Context", "X-Request-ID", "X-Correlation-ID"),
 )
-_EXPOSED: Final = ("DPoP-Nonce", "Retry-After", "WWW-Authenticate")
+_EXPOSED: Final = (
+    *("DPoP-Nonce", "ETag", "Retry-After", "WWW-Authenticate", "X-Request-Id"),
+)
 _KEPT_SECONDS: Final = 600
 
 _ALLOW_ORIGIN: Final = b"access-control-allow-origin"

@@ -1,14 +1,13 @@
 """The outermost layer: the hot paths, and what every answer has.
 
-Every answer has security headers, and a line in the access log. Paths are matched as
-they were sent, without decoding.
+Every answer has security headers, the id of its request, and a line in the access log.
+Paths are matched as they were sent, without decoding.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, MutableMapping
-from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -17,11 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.core.network import plain_address
 from watchword.metrics import NO_METRICS, Metrics
-from watchword.metrics.catalog import OTHER, Counter, Histogram
 from watchword.server.access_log import AccessLog
 from watchword.server.operation import Operation
 from watchword.server.problems import ErrorFormat, answer_to, respond
+from watchword.server.request_counts import RequestCounts
+from watchword.server.request_ids import HEADER, REQUEST_ID
 from watchword.server.responses import Header
+from watchword.server.returning import is_below
 
 _ALWAYS: Final = [
     (b"x-content-type-options", b"nosniff"),
@@ -36,11 +37,6 @@ _NO_PAGE: Final = (
 )
 # The prefix of an IPv4 client's address on a socket that accepts IPv6 and IPv4.
 _MAPPED: Final = "::ffff:"
-_METHODS: Final = frozenset(
-    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-)
-# 0 where the client had gone, or the process ended, before there was an answer.
-_STATUSES: Final = {0: "none"} | {one: str(one) for one in range(100, 600)}
 _START: Final = "http.response.start"
 _BODY: Final = "http.response.body"
 
@@ -61,13 +57,16 @@ class Edge:
         metrics: Metrics = NO_METRICS,
     ) -> None:
         self._application = application
-        self._hot = {(one.method, one.path): one for one in operations if one.is_hot}
+        self._counted = RequestCounts(metrics, operations)
+        self._hot = {
+            (one.method, one.path): (one, self._counted.of(one.path, one.method))
+            for one in operations
+            if one.is_hot
+        }
         self._error_formats = {
             path: one.error_format for one in operations for path in one.paths
         }
-        self._routes = {path for one in operations for path in one.paths}
         self._log = log
-        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -78,23 +77,29 @@ class Edge:
             return
         begun = time.perf_counter()
         scope = _unescaped(scope)
+        if self._log is not None:
+            self._log.ids.name(scope)
         client = scope["client"]
         if client is not None and client[0].startswith(_MAPPED):
             scope["client"] = (plain_address(client[0]), client[1])
-        operation = self._hot.get((scope["method"], scope["path"]))
-        if operation is None or "refused" in scope:
+        hot = self._hot.get((scope["method"], scope["path"]))
+        if hot is None or "refused" in scope:
             await self._pass_on(scope, receive, send, begun)
             return
+        operation, count = hot
         status = 0
         try:
             response = await _answer(operation, scope, receive)
             status = response.status_code
             headers = _complete(response.raw_headers, scope)
             headers.append(_NO_PAGE)
+            # Before it is sent: what a client was answered is counted, though this
+            # process be killed.
+            count(status, time.perf_counter() - begun)
             await send({"type": _START, "status": status, "headers": headers})
             await send({"type": _BODY, "body": response.body})
         finally:
-            self._answered(scope, operation.path, status, begun)
+            self._write(scope, status, begun)
 
     async def _pass_on(
         self, scope: Scope, receive: Receive, send: Send, begun: float
@@ -110,38 +115,25 @@ class Edge:
                 if all(name != _NO_PAGE[0] for name, _ in headers):
                     headers.append(_NO_PAGE)
                 message["headers"] = headers
+                self._counted.answered(scope, status, begun)
             await send(message)
 
-        scope["error_format"] = self._error_formats.get(
-            scope["path"], ErrorFormat.PROBLEM
-        )
+        # What is not there below the console was typed into a browser, or followed.
+        other = ErrorFormat.PAGE if is_below(scope["path"]) else ErrorFormat.PROBLEM
+        scope["error_format"] = self._error_formats.get(scope["path"], other)
         application = self._application
         if "refused" in scope:
             application = respond(scope["refused"], scope)
         try:
             await application(scope, receive, send_complete)
         finally:
-            self._answered(scope, self._route_of(scope), status, begun)
+            self._write(scope, status, begun)
 
-    def _route_of(self, scope: Scope) -> str:
-        """The path by which the request was routed, with names for what varies in it.
-
-        What no endpoint has asked for is `other`: so callers cannot make up routes.
-        """
-        route = getattr(scope.get("route"), "path", scope["path"])
-        return route if route in self._routes else OTHER
-
-    def _answered(self, scope: Scope, route: str, status: int, begun: float) -> None:
-        seconds = time.perf_counter() - begun
-        method = scope["method"]
-        # Of a path that does not take it, it may be any method.
-        if method not in _METHODS or status == HTTPStatus.METHOD_NOT_ALLOWED:
-            method = OTHER
-        shown = _STATUSES.get(status, OTHER)
-        self._metrics.count(Counter.HTTP_REQUESTS, route, method, shown)
-        self._metrics.observe(Histogram.HTTP_DURATION, seconds, route)
+    def _write(self, scope: Scope, status: int, begun: float) -> None:
+        if not status:  # the client had gone, or the process ends
+            self._counted.answered(scope, status, begun)
         if self._log is not None:
-            self._log.write(scope, status, seconds)
+            self._log.write(scope, status, time.perf_counter() - begun)
 
 
 def _unescaped(scope: Scope) -> Scope:
@@ -169,6 +161,8 @@ def _complete(headers: list[Header], scope: Scope) -> list[Header]:
     complete = [*headers, *_ALWAYS]
     if scope["scheme"] == "https":
         complete.append(_HSTS)
+    if REQUEST_ID in scope:
+        complete.append((HEADER, scope[REQUEST_ID].encode()))
     # A client that sent a proof gets the nonce for its next one (RFC 9449 §8.2).
     if "nonces" in scope:
         complete.append((b"dpop-nonce", scope["nonces"].current().encode()))

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.bootstrap import Watchword
 from watchword.config import Settings
+from watchword.metrics.pages import Pages
 from watchword.server.edge import Edge
 from watchword.server.endpoints import ENDPOINTS
 from watchword.server.endpoints.oauth.metadata import resource_metadata_url
@@ -157,6 +158,8 @@ class EmbeddedApp:
         self._served_at = served_at
         self._own_users = own_users
         self.metadata = resource_metadata_url(settings)
+        # For the charts of the console. A process that is forked has its own.
+        self.metrics = Pages.alone().page(0)
         self.serve_pages(pages=False)
 
     def serve_pages(self, *, pages: bool | str) -> None:
@@ -167,7 +170,9 @@ class EmbeddedApp:
         self.operations = operations
         self.paths = paths_of(operations)
         self.page_paths = paths_of(one for one in operations if one.is_page)
-        application: ASGIApp = Edge(routed(operations), operations, log=None)
+        application: ASGIApp = Edge(
+            routed(operations), operations, log=None, metrics=self.metrics
+        )
         if settings.behind_proxy:
             application = HttpsOnly(application, settings.behind_proxy, operations)
         else:

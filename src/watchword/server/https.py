@@ -27,6 +27,7 @@ from watchword.core.network import (
 from watchword.errors import SettingsError, WatchwordError
 from watchword.server.operation import Operation
 from watchword.server.problems import HttpsRequired
+from watchword.server.request_ids import REQUEST_ID, given_id
 
 HIDDEN: Final = "watchword.client_is_hidden"
 """In the scope: whether `client` is the proxy, because no client was named."""
@@ -37,7 +38,10 @@ _log = logging.getLogger("watchword.server")
 
 
 class HttpsOnly:
-    """Restores the client's address; marks requests to refuse that were not HTTPS."""
+    """Restores the client's address; marks requests to refuse that were not HTTPS.
+
+    Of a trusted proxy it also takes the id that the request has in its log.
+    """
 
     def __init__(
         self,
@@ -62,6 +66,8 @@ class HttpsOnly:
                     "client": (str(client or peer), 0),
                     HIDDEN: client is None,
                 }
+                if (named := given_id(scope)) is not None:
+                    scope[REQUEST_ID] = named
                 # Schemes may be written in upper case, too (RFC 3986 §3.1).
                 protocols = _values(scope, b"x-forwarded-proto")
                 if [one.lower() for one in protocols] == ["https"]:

@@ -13,6 +13,7 @@ from watchword.oauth.authorize import Outcome
 from watchword.server.page_response import page_of, redirect, see_other
 from watchword.server.pages.errors import error_page
 from watchword.server.parsing import engine_of
+from watchword.server.request_ids import REQUEST_ID
 from watchword.server.waiting import INTERACTION, name_of
 
 _PAGES: Final = {
@@ -33,7 +34,8 @@ def answer_of(request: Request, outcome: Outcome, *cookies: str) -> Response:
         code = request.scope["problem"] = verdict.fault.value  # for the access log
         view = error_page(code, 400, 0, engine_of(request).clock())
         client = "" if outcome.client is None else name_of(outcome.client)
-        view = replace(view, client=client)
+        named = request.scope.get(REQUEST_ID, "")
+        view = replace(view, client=client, request_id=named)
         return page_of(request, view, status=400, cookies=cookies)
     query = {INTERACTION: outcome.interaction}
     return see_other(request, _PAGES[type(verdict)], *cookies, **query)

@@ -15,7 +15,7 @@ from watchword.server.pages.views import KeptMail
 from watchword.server.parsing import engine_of
 from watchword.tokens.headers import Headers
 
-_FORWARDED: Final = (b"forwarded", b"via")
+_FORWARDED: Final = (b"forwarded", b"via", b"x-real-ip")
 _FORWARDED_PREFIX: Final = b"x-forwarded-"
 
 

@@ -169,7 +169,8 @@ def _parameters(one: Operation, schema_of: _SchemaOf) -> Iterator[dict[str, Any]
     if one.dpop:
         yield _parameter("header", "DPoP", schema_of[id(Proof)])
     if one.is_versioned:
-        yield _parameter("header", "If-Match", schema_of[id(Version)])
+        version = _parameter("header", "If-Match", schema_of[id(Version)])
+        yield version | {"required": True}
 
 
 def _parameter(place: str, name: str, schema: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -181,6 +182,11 @@ def _responses(one: Operation, schema_of: _SchemaOf) -> dict[str, Any]:
     if one.response is not None:
         good["content"] = {
             one.response_media_type: {"schema": schema_of[id(one.response)]}
+        }
+    if one.headers:
+        good["headers"] = {
+            name: {"description": what, "schema": {"type": "string"}}
+            for name, what in one.headers.items()
         }
     responses = {str(one.status): good}
     for status, when in one.other_answers.items():

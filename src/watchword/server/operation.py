@@ -25,8 +25,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint: how it is served, and what the OpenAPI document says of it.
 
     `handler` answers `method` at `path`, and at `more_paths`, which no document names.
-    `error_format` also holds for other methods at that path. `other_answers` says of
-    other statuses without a body when they come.
+    `error_format` also holds for other methods at that path. `headers` says what
+    the headers of a good answer are, `other_answers` of other statuses without a body
+    when they come.
 
     is_hot          the handler is called by method and exact path, without Starlette
     is_embedded     it is also served inside another application
@@ -59,6 +60,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     response: Any = None
     response_media_type: str = "application/json"
     status: int = 200
+    headers: Mapping[str, str] = {}
     other_answers: Mapping[int, str] = {}
     bearer: bool = False
     needs_bearer: bool = False

@@ -111,10 +111,10 @@ def _exceeds(declared: bytes) -> bool:
 def parse_json(
     request: Request, body: bytes, decoder: msgspec.json.Decoder[Body]
 ) -> Body:
-    """The body, typed. Unknown members are ignored, repeated ones refused.
+    """The body, typed. Unknown members are ignored or, by its type, refused.
 
-    Raises UnsupportedMediaType unless it was sent as JSON; InvalidRequest;
-    PayloadTooLarge.
+    Repeated ones are refused. Raises UnsupportedMediaType unless it was sent as JSON;
+    InvalidRequest; PayloadTooLarge.
     """
     if _media_type(request) != b"application/json":
         raise UnsupportedMediaType

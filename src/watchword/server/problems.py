@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Scope
@@ -24,6 +25,7 @@ from watchword.factors.proof import Method
 from watchword.server.pages.errors import error_page
 from watchword.server.pages.frames import frame_of
 from watchword.server.pages.rendering import HEADERS, HTML, render
+from watchword.server.request_ids import REQUEST_ID
 from watchword.tokens import challenges
 from watchword.tokens.challenges import Problem
 
@@ -97,6 +99,7 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.EmailTaken: 409,
     errors.LastAdmin: 409,
     errors.LastFactor: 409,
+    errors.KeyNotReady: 409,
     errors.ConfirmationInvalid: 400,
     errors.PasswordRejected: 422,
     errors.InvalidCredentials: 401,
@@ -282,6 +285,7 @@ def _page(error: WatchwordError, problem: Problem, scope: Scope) -> bytes:
     engine = scope["state"]["watchword"]
     wait = error.retry_after if isinstance(error, TryAgain) else 0
     view = error_page(problem.code, problem.status, wait, engine.clock())
+    view = replace(view, request_id=scope.get(REQUEST_ID, ""))
     settings = engine.settings
     frame = frame_of(Request(scope), settings)
     try:

@@ -71,6 +71,17 @@ class JSON(Response):
         self.raw_headers = [*_HEAD, (b"content-length", length), *headers]
 
 
+class Versioned(msgspec.Struct, frozen=True, kw_only=True):
+    """A thing that callers change by the version that they saw: its `ETag`."""
+
+    version: int
+
+
+def versioned(content: Versioned, status: int = 200) -> JSON:
+    """The answer with one thing, and with its version as its `ETag`."""
+    return JSON(content, status, headers=[(b"etag", b'"%d"' % content.version)])
+
+
 def done() -> Response:
     """The answer that says no more than that it was done."""
     return Response(status_code=204, headers={"cache-control": "no-store"})

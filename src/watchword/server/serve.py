@@ -18,12 +18,14 @@ import uvicorn
 
 from watchword.bootstrap.factors import passkeys_off
 from watchword.config import Settings
+from watchword.metrics.pages import Pages
 from watchword.server.app import make_app
 from watchword.server.connections import Connections, most_connections
 from watchword.server.handshakes import serve_tls
 from watchword.server.listening import raise_file_limit
+from watchword.server.logs import log_to_standard_error
 from watchword.server.protocol import BoundedProtocol
-from watchword.server.workers import SERVING, Workers
+from watchword.server.workers import SERVING, Place, Workers
 
 # How long answers under way may take after SIGTERM. Then the store commits what it has
 # accepted. Container runtimes kill after 10 s.
@@ -44,7 +46,7 @@ def run(settings: Settings, listeners: list[socket.socket]) -> None:
 
     `first_start.prepare` must have been called before.
     """
-    _log_to_standard_error()
+    log_to_standard_error(settings.log_format)
     if (off := passkeys_off(settings)) is not None:
         _log.warning("%s", off)
     if settings.workers > 1:
@@ -59,13 +61,25 @@ async def _with_workers(settings: Settings, listeners: list[socket.socket]) -> i
 
 def work() -> None:
     """The main function of a worker process, which `Workers` starts."""
-    _log_to_standard_error()
     _end_well()
     parent = socket.socket(fileno=0)
     with parent.makefile("rb") as sent:
         settings = pickle.load(sent)  # noqa: S301 - by our own parent
+    log_to_standard_error(settings.log_format)
     listeners = [socket.socket(fileno=int(one)) for one in sys.argv[1:]]
-    _Worker(_configuration(settings), parent).run(listeners)
+    _Worker(_configuration(settings, **_page()), parent).run(listeners)
+
+
+def _page() -> dict[str, Any]:
+    """The shared memory and the page of this worker, as `make_app` takes them."""
+    place = Place.given()
+    if place is None:
+        return {}
+    try:
+        return {"pages": Pages.opened(place.file), "slot": place.slot}
+    except (OSError, ValueError) as error:  # made by another version
+        _log.warning("this worker counts by itself: %s", error)
+        return {}
 
 
 class _Server(uvicorn.Server):
@@ -127,13 +141,6 @@ def _made_since_collected() -> int:
     return youngest + young * per_young + old * per_young * per_old
 
 
-def _log_to_standard_error() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-
-
 def _end_well() -> None:
     # uvicorn finishes its work, then sends the signal to itself again. The process then
     # exits with 0, because it has ended as it should.
@@ -147,12 +154,12 @@ def _end_well() -> None:
         signal.signal(number, end)
 
 
-def _configuration(settings: Settings) -> uvicorn.Config:
+def _configuration(settings: Settings, **page: Any) -> uvicorn.Config:  # noqa: ANN401
     class Bounded(BoundedProtocol):
         connections_here = Connections(most_connections(raise_file_limit()))
 
     return uvicorn.Config(
-        partial(make_app, settings),
+        partial(make_app, settings, **page),
         factory=True,
         loop="uvloop",
         # uvicorn's types ask for asyncio.Protocol; the event loop takes a

@@ -15,12 +15,6 @@ from watchword.errors import InsufficientScope, TokenInvalid
 from watchword.server.parsing import engine_of
 from watchword.tokens.headers import credentials_in, scheme_of, token_in, url_of
 
-ACCOUNT_SCOPE: Final = "account"
-"""The scope that another client than first-party needs for its user's sessions.
-
-It allows to list and to end them.
-"""
-
 ACCESS_ERRORS: Final = (
     errors.InvalidRequest,
     errors.TokenMissing,
@@ -85,26 +79,11 @@ async def authenticate(request: Request) -> Claims:
     )
 
 
-async def authenticate_user(request: Request) -> tuple[bytes, str]:
-    """Account id and session (`sid`) of a token that may manage the account's sessions.
-
-    Any client but first-party needs ACCOUNT_SCOPE for that. Otherwise every program
-    that a user signs in with could sign the user out everywhere. Raises
-    AccessTokenError, also for a client's own token; InsufficientScope.
-    """
-    claims = await authenticate(request)
-    account_id = from_text(claims.sub)
-    if account_id is None or claims.sid is None:
-        raise TokenInvalid
-    if claims.client_id != FIRST_PARTY.id:
-        engine_of(request).checker.require(claims, scope=[ACCOUNT_SCOPE])
-    return account_id, claims.sid
-
-
 async def authenticate_owner(request: Request) -> tuple[bytes, str]:
     """Account id and session (`sid`) of a token that may see what is the user's own.
 
-    That is a token of first-party alone: no scope lets another client do it. Raises
+    That is a token of first-party alone: no scope lets another client do it, or else
+    any program that a user signs in with could sign the user out everywhere. Raises
     AccessTokenError, also for a client's own token; InsufficientScope.
     """
     account_id, claims = await _owner(request)

@@ -14,15 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import logging
+import os
 import pickle
 import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from watchword.config import Settings
+from watchword.metrics.pages import Pages
 
 # Container runtimes kill after 10 s. A worker that has not finished by then would be
 # killed in any case.
@@ -32,12 +35,32 @@ START_SECONDS: Final = 30
 SERVING: Final = b"."
 """What a worker sends to its parent, once it serves."""
 
+PLACE: Final = "_WATCHWORD_PAGE"
+"""The variable of the environment that has the `Place` of a worker."""
+
 # As the command does, see cli/serve.py.
 _CHILD: Final = (
     "import gc; gc.disable(); "
     "from watchword.server.serve import work; gc.enable(); work()"
 )
 _log = logging.getLogger("watchword.server")
+
+
+class Place(NamedTuple):
+    """Where a worker counts: the file of the shared memory, and the page of it."""
+
+    file: int
+    slot: int
+
+    @classmethod
+    def given(cls) -> Self | None:
+        """What the parent of this process has given to it; None where it has none.
+
+        It is not an argument: while workers are replaced, parent and worker may be of
+        different versions.
+        """
+        file, _, slot = os.environ.get(PLACE, "").partition(":")
+        return cls(int(file), int(slot)) if slot else None
 
 
 class Worker:
@@ -63,9 +86,12 @@ class Worker:
 
     @classmethod
     async def start(
-        cls, settings: Settings, listeners: Sequence[socket.socket]
+        cls, settings: Settings, listeners: Sequence[socket.socket], place: Place
     ) -> Self:
-        """Launch a process that will serve on the parent's sockets."""
+        """Launch a process that will serve on the parent's sockets.
+
+        It counts on the page at `place`.
+        """
         ours, theirs = socket.socketpair()
         files = [listener.fileno() for listener in listeners]
         with theirs, _no_interrupts():
@@ -73,7 +99,8 @@ class Worker:
                 # -P: modules in the working directory are not imported.
                 *(sys.executable, "-P", "-c", _CHILD, *map(str, files)),
                 stdin=theirs.fileno(),
-                pass_fds=files,
+                pass_fds=[*files, place.file],
+                env=os.environ | {PLACE: f"{place.file}:{place.slot}"},
             )
         reader, writer = await asyncio.open_connection(sock=ours)
         writer.write(pickle.dumps(settings))
@@ -134,6 +161,11 @@ class Workers:
         self._listeners = listeners
         self._workers: list[Worker] = []
         self._tasks = asyncio.TaskGroup()
+        # While a worker is replaced, there is one more. One that hangs as it is stopped
+        # keeps its page until it is killed.
+        slots = 2 * settings.workers + 2
+        self._file, self._pages = Pages.make(slots)
+        self._free = list(range(slots))
         self._stopping = asyncio.Event()
         self._renewing = asyncio.Lock()
         self._launching = asyncio.Lock()
@@ -160,28 +192,36 @@ class Workers:
         return self._code
 
     async def _start(self) -> Worker | None:
+        # That of a worker which has ended comes first: this one goes on from its
+        # numbers.
+        slot = heapq.heappop(self._free)
         try:
             # One launch at a time. If two tasks blocked the signal at once, the second
             # would save and restore the blocked mask of the first, and Ctrl-C would
             # never reach this process again.
             async with self._launching:
-                worker = await Worker.start(self._settings, self._listeners)
+                worker = await Worker.start(
+                    self._settings, self._listeners, Place(self._file, slot)
+                )
         except OSError as error:  # too many processes or too little memory just now
             _log.warning("no new worker: %s", error.strerror)
+            heapq.heappush(self._free, slot)
             return None
         self._workers.append(worker)
-        self._tasks.create_task(self._look_after(worker))
+        self._tasks.create_task(self._look_after(worker, slot))
         # If stopping began meanwhile, this worker is not among those being stopped.
         if self._stopping.is_set():
             self._tasks.create_task(worker.stop())
         return worker
 
-    async def _look_after(self, worker: Worker) -> None:
+    async def _look_after(self, worker: Worker, slot: int) -> None:
         """Wait until the worker has ended, then start another if one is missing."""
         served = await worker.begun()
         self._have_served |= served
         code = await worker.ended()
         self._workers.remove(worker)
+        self._pages.retire(slot)
+        heapq.heappush(self._free, slot)
         enough = len(self._workers) >= self._settings.workers
         if enough or self._stopping.is_set():
             return

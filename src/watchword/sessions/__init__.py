@@ -40,6 +40,7 @@ from watchword.core.session import (
 )
 from watchword.errors import RefreshError
 from watchword.keys.ring import KeyRing
+from watchword.metrics import NO_METRICS, Metrics
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.credentials import Spending
 from watchword.ports.sessions import (
@@ -79,19 +80,17 @@ class Sessions:
         sessions_max: int | None = None,
         claims_hook: ClaimsHook | None = None,
         proofs: Proofs | None = None,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self._sessions = sessions
         self._tokens = tokens
-        self._reader = PresentedReader(tokens, entropy)
+        self._reader = PresentedReader(tokens, entropy, metrics)
         self._revocations = revocations
         self.groups = Groups(
             sessions=sessions, revocations=revocations, policies=policies, clock=clock
         )
         self._ends = SessionEnds(
-            sessions=sessions,
-            groups=self.groups,
-            revocations=revocations,
-            clock=clock,
+            sessions=sessions, groups=self.groups, revocations=revocations, clock=clock
         )
         self._background = background
         self._policies = policies
@@ -100,11 +99,7 @@ class Sessions:
         self._sessions_max = sessions_max
         self._claims_hook = claims_hook
         self.token_issuer = TokenIssuer(
-            tokens=tokens,
-            keys=keys,
-            policies=policies,
-            issuer=issuer,
-            entropy=entropy,
+            tokens=tokens, keys=keys, policies=policies, issuer=issuer, entropy=entropy
         )
         self._refreshes = Refresher(
             sessions=sessions,
@@ -115,6 +110,7 @@ class Sessions:
             clock=clock,
             claims_hook=claims_hook,
             proofs=proofs,
+            metrics=metrics,
         )
 
     def issue_as(self, issuer: str) -> None:
@@ -328,17 +324,22 @@ class Sessions:
         *,
         after: bytes | None = None,
         limit: int = limits.LIST_PAGE,
+        client_id: str | None = None,
     ) -> SessionPage:
-        """Live sessions of an account, or of all (None), newest sign-in first.
+        """Live sessions of an account and client, or of all, newest sign-in first.
 
         A page reads at most LIST_LOOK rows, so it may be short or empty although there
-        are more sessions. Its `onward` is the `after` of the next page, None at the
-        end.
+        are more. Its `onward` is the `after` of the next page, None at the end.
         """
         now = self._clock()
         alive = self._policies.maybe_alive(now)
         page = await self._sessions.list(
-            account_id, alive, after=after, limit=limit, look=limits.LIST_LOOK
+            account_id,
+            alive,
+            after=after,
+            limit=limit,
+            look=limits.LIST_LOOK,
+            client_id=client_id,
         )
         rows = [row for row in page.sessions if now < self.ends_at(row)]
         return SessionPage(rows, page.onward)

@@ -10,15 +10,20 @@ from watchword.core.refresh_token import RefreshTokens
 from watchword.core.rotation import Presented
 from watchword.core.session import Authenticated, RequestedToken
 from watchword.errors import RefreshInvalid
+from watchword.metrics import Metrics
+from watchword.metrics.catalog import Counter
 from watchword.tokens.dpop import Signed
 
 
 class PresentedReader:
     """Reads refresh tokens."""
 
-    def __init__(self, tokens: RefreshTokens, entropy: Entropy) -> None:
+    def __init__(
+        self, tokens: RefreshTokens, entropy: Entropy, metrics: Metrics
+    ) -> None:
         self._tokens = tokens
         self._entropy = entropy
+        self._metrics = metrics
 
     def presented(
         self,
@@ -35,7 +40,11 @@ class PresentedReader:
         """The token and the rest of its request. Raises RefreshInvalid."""
         if client_id == PAGES:  # its tokens are not refreshed: see `BrowserSessions`
             raise RefreshInvalid
-        session_id, generation, secret = self._tokens.read(token)
+        try:
+            session_id, generation, secret = self._tokens.read(token)
+        except RefreshInvalid:
+            self._metrics.count(Counter.REFRESHES, "invalid")
+            raise
         # A client that sent no retry key gets one that only this request knows. If the
         # answer to a commit is lost, this process judges the refresh again and finds
         # its own rotation by that key.

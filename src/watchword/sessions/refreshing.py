@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -35,10 +35,14 @@ from watchword.core.session import Policy, Session, TokenSet
 from watchword.errors import (
     InvalidProof,
     Overloaded,
+    RefreshInvalid,
     RefreshReused,
+    SessionExpired,
     SessionRevoked,
     StoreUnavailable,
 )
+from watchword.metrics import Metrics
+from watchword.metrics.catalog import Counter
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.batches import outcomes_of
 from watchword.ports.sessions import Change, SessionStore
@@ -49,6 +53,12 @@ from watchword.sessions.retries import Retries
 from watchword.sessions.verdicts import ending, rewinding
 from watchword.tokens.dpop import Proofs, Signed
 
+_REFRESHES: Final = Counter.REFRESHES
+_REFUSED: Final[Mapping[type[Exception], str]] = {
+    RefreshInvalid: "invalid",
+    SessionExpired: "expired",
+    SessionRevoked: "revoked",
+}
 _Outcome = TokenSet | asyncio.Future[TokenSet]
 
 
@@ -66,6 +76,7 @@ class _Plan(msgspec.Struct, frozen=True):
     """What a verdict means: the answer, and the change that must be written before."""
 
     answer: TokenSet | Exception
+    verdict: str
     change: Change | None = None
 
     @property
@@ -88,7 +99,9 @@ class Refresher:
         clock: Clock,
         claims_hook: ClaimsHook | None,
         proofs: Proofs | None,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._sessions = sessions
         self._token_issuer = token_issuer
         self._revocations = revocations
@@ -191,12 +204,17 @@ class Refresher:
                 for place in waiting:
                     outcomes[place] = error
                 break
+            counts: dict[str, int] = {}
             for place, plan in plans.items():
                 if place not in missed:
                     outcomes[place] = plan.answer
+                    counts[plan.verdict] = counts.get(plan.verdict, 0) + 1
+            for verdict, number in counts.items():
+                self._metrics.count(_REFRESHES, verdict, n=number)
             if not missed:
-                break
+                return
             waiting = sorted(missed)
+        self._metrics.count(_REFRESHES, "unavailable", n=len(waiting))
 
     async def _proved(
         self, attempts: Sequence[_Attempt], outcomes: list[_Outcome | Exception]
@@ -245,11 +263,11 @@ class Refresher:
         self, attempt: _Attempt, row: Session | StoreUnavailable | None, now: int
     ) -> _Plan:
         if isinstance(row, StoreUnavailable):
-            return _Plan(row)
+            return _Plan(row, "unavailable")
         try:
             return self._plan_for(attempt, row, now)
         except Exception as error:  # noqa: BLE001 - it concerns this attempt only
-            return _Plan(error)
+            return _Plan(error, "refused")
 
     def _plan_for(self, attempt: _Attempt, row: Session | None, now: int) -> _Plan:
         presented, policy = attempt.presented, self._policy
@@ -258,8 +276,8 @@ class Refresher:
             assert isinstance(verdict, Refuse)  # noqa: S101 - without a row: always
             if row is not None:
                 self._revocations.note_revoked(row)
-            return _Plan(verdict.error())
-        after, event = row, None
+            return _Plan(verdict.error(), _REFUSED.get(verdict.error, "refused"))
+        after, event, name = row, None, "same"
         match verdict:
             case Rotate(generation, rewound, early):
                 key = presented.retry_key or ""
@@ -267,25 +285,30 @@ class Refresher:
                 after = row.rotated(
                     generation, spent_with, presented.address, policy, now, early=early
                 )
+                name = "rotated"
                 if rewound:
+                    name = "rewound"
                     event = rewinding(row, presented, now)
             case End(reason):
                 reuse = reason is EndReason.REUSE
                 error = RefreshReused() if reuse else SessionRevoked()
-                return _Plan(error, ending(row, presented, reason, now))
+                name = "reused" if reuse else "restored"
+                return _Plan(error, name, ending(row, presented, reason, now))
             case Retry():
+                name = "retry"
                 self._retries.count(row, presented.address, now)
             case Same():
                 pass
         if attempt.only_refused:  # the row that `look` has read was an older one
-            return _Plan(StoreUnavailable())
+            return _Plan(StoreUnavailable(), "unavailable")
         risen = _risen(after, presented, row.version + 1)
         if risen is not None:
             after, event = risen, event or _step_up(risen, presented.address, now)
         tokens = self._token_issuer.issue(
             after, presented.secret, presented.requested, attempt.claims, now
         )
-        return _Plan(tokens, None if after is row else Change(row, after, event))
+        change = None if after is row else Change(row, after, event)
+        return _Plan(tokens, name, change)
 
     async def _ahead(self, presented: Presented) -> Mapping[str, Any]:
         """The app's own claims for the session of the token.

@@ -30,6 +30,8 @@ from watchword.factors.enrolled import Enrolled
 from watchword.factors.proof import Method
 from watchword.factors.registry import Factors
 from watchword.factors.tickets import spend_ticket
+from watchword.metrics import Metrics
+from watchword.metrics.catalog import Counter
 from watchword.ports.audit import Trail
 from watchword.ports.clients import Client
 from watchword.ports.credentials import Credential, CredentialStore, Spending
@@ -112,7 +114,9 @@ class SecondStepGate:
         once: ReplayCache,
         background: Background,
         clock: Clock,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._factors = factors
         self._credentials = credentials
         self._background = background
@@ -143,6 +147,7 @@ class SecondStepGate:
         stopped = bool(enrolled.factors)
         if not stopped and not enrolled.is_demanded:
             return
+        self._metrics.count(Counter.SIGN_INS, "password", "stopped")
         continuation = Continuation(
             authenticated=authenticated,
             options=options,

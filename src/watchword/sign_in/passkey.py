@@ -66,7 +66,7 @@ class PasskeySignIn:
         self._passkeys.check_asked(challenge)
         # As a password is: the account is looked for first, to count by it.
         account_id = await self._passkeys.owner_of(credential)
-        async with self._attempts.factor(account_id, address) as attempt:
+        async with self._attempts.factor(account_id, address, alone=True) as attempt:
             standing = None
             if account_id is not None:
                 # Read before the proof: a change from here on takes the session back.

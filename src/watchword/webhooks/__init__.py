@@ -5,11 +5,14 @@
     signing      signatures and secrets
     destination  where a delivery may go: public addresses over https
     registry     add, change, remove, list
+    transport    what sends one delivery, and what came back
+    posting      it does so by HTTP
     hand_over    from the audit log to deliveries
     sender       one delivery after the other, again if need be
 
 A receiver needs `verify` alone, which loads nothing of the engine.
 """
 
-from watchword.webhooks.verify import WebhookInvalid as WebhookInvalid
-from watchword.webhooks.verify import verify as verify
+from watchword.webhooks.verify import WebhookInvalid, verify
+
+__all__ = ["WebhookInvalid", "verify"]

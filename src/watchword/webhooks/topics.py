@@ -23,6 +23,7 @@ _OF_TYPE: Final[Mapping[EventType, tuple[str, ...]]] = {
     EventType.ACCOUNT_CHANGED: ("account.updated",),
     EventType.ACCOUNT_DELETED: ("account.deleted",),
     EventType.INVITED: ("account.invited",),
+    EventType.INVITATION_WITHDRAWN: ("account.invitation_withdrawn",),
     EventType.PASSWORD_CHANGED: ("account.password_changed",),
     EventType.CONSENT_GIVEN: ("account.consent_given",),
     EventType.CONSENT_WITHDRAWN: ("account.consent_withdrawn",),
@@ -45,8 +46,9 @@ _OF_TYPE: Final[Mapping[EventType, tuple[str, ...]]] = {
     EventType.CLIENT_CHANGED: ("client.updated",),
     EventType.CLIENT_FAILED: ("client.failed",),
     EventType.KEY_CHANGED: ("key.rotated",),
-    # For operators, who have metrics and alerts for it.
+    # For operators: metrics and alerts tell of these.
     EventType.MAIL_FAILED: (),
+    EventType.MAIL_TESTED: (),
     # A webhook that hears of webhooks would hear of its own failures.
     EventType.WEBHOOK_CREATED: (),
     EventType.WEBHOOK_CHANGED: (),

@@ -34,6 +34,7 @@ class ConsoleFrame(msgspec.Struct, frozen=True, kw_only=True):
     place    the address of this screen, seen from a page: a proof leads back to it
     proved   the instant of the operator's latest proof (ms)
     recent   whether that is good enough to change something
+    account  whether the page of the operator's own account is here too
     notice   what was just done, or refused: its sentence; and whether it is a refusal
     """
 
@@ -45,6 +46,7 @@ class ConsoleFrame(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     proved: int
     recent: bool
+    account: bool = True
     notice: str = ""
     is_refusal: bool = False
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -23,6 +24,10 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
 
 
+LANGUAGES: Final = [("en", "English"), ("de", "Deutsch")]
+"""Of mails and pages, for the fields that choose one."""
+
+
 class ProveFirst(Screen, frozen=True, kw_only=True):
     """In the place of a change: the latest proof is too old for one."""
 
@@ -30,3 +35,20 @@ class ProveFirst(Screen, frozen=True, kw_only=True):
     here = ""
 
     title: str = "Confirm it is you"
+
+
+class Secret(Screen, frozen=True, kw_only=True):
+    """What is shown once: a new secret, in the answer to the form that made it.
+
+    Nothing else keeps it, so there is no redirect.
+
+    `values` are pairs of a label and what to copy; the secret is the first. `onward` is
+    the screen that it leads to, with the query of its address.
+    """
+
+    template = "secret.html"
+
+    text: str
+    values: tuple[tuple[str, str], ...]
+    onward: str
+    query: Mapping[str, str]

@@ -30,6 +30,17 @@ def day(at: int) -> Markup:
     return _time(at, "{d.day} {d:%b} {d.year}")
 
 
+def clock_time(at: int) -> str:
+    """`22:41`."""
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%H:%M}"
+
+
+def short_day(at: int) -> str:
+    """`28 Nov`."""
+    when = datetime.fromtimestamp(at / 1000, UTC)
+    return f"{when.day} {when:%b}"
+
+
 def ago(at: int) -> Markup:
     """As `instant`; the script makes it relative."""
     return _time(at, "{d.day} {d:%b} {d.year}, {d:%H:%M} UTC", _AGO)

@@ -355,7 +355,7 @@ class Trouble(StrEnum):
 
 
 class ErrorPage(View, frozen=True, kw_only=True):
-    """The page for an error: its stable code, and when (ms) it was.
+    """The page for an error: its stable code, when (ms) it was, and of which request.
 
     `client` is the app that sent the user here with a request that is wrong.
     """
@@ -367,3 +367,4 @@ class ErrorPage(View, frozen=True, kw_only=True):
     at: int
     minutes: int = 0
     client: str = ""
+    request_id: str = ""

@@ -10,8 +10,15 @@ from collections.abc import Sized
 from typing import Protocol, TypeVar
 
 from watchword.clocks import Entropy
-from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
+from watchword.core import limits
+from watchword.core.limits import (
+    AUDIT_RETENTION,
+    STATS_KEPT,
+    SWEEP_AFTER,
+    WEBHOOK_SHOWN,
+)
 from watchword.ports import Stores
+from watchword.ports.webhooks import DeliveryState
 from watchword.stores.memory.accounts import (
     MemoryAccounts,
     MemoryConfirmations,
@@ -97,7 +104,30 @@ class MemoryBackend:
         self._memory.events = [
             item for item in self._memory.events if item[1].at >= kept
         ]
-        return len(over) + before - self._swept_by_time()
+        self._memory.stats = {
+            key: n
+            for key, n in self._memory.stats.items()
+            if key[0] >= now - STATS_KEPT
+        }
+        shown = self._shown_enough(now)[:limit]
+        for identifier in shown:
+            del self._memory.deliveries[identifier]
+        return len(over) + len(shown) + before - self._swept_by_time()
+
+    def _shown_enough(self, now: int) -> list[bytes]:
+        """The deliveries that are over, and old or followed by many."""
+        rows = [
+            (place, row)
+            for webhook_id in self._memory.webhooks
+            for place, row in enumerate(self._memory.deliveries_of(webhook_id)[::-1])
+        ]
+        most, edge = limits.WEBHOOK_SHOWN_MAX, now - WEBHOOK_SHOWN
+        return [
+            row.id
+            for place, row in rows
+            if row.state is not DeliveryState.WAITING
+            and (place >= most or row.created_at < edge)
+        ]
 
     def _swept_by_time(self) -> int:
         swept: tuple[Sized, ...] = (
@@ -109,6 +139,8 @@ class MemoryBackend:
             self._memory.throttle,
             self._memory.used,
             self._memory.events,
+            self._memory.stats,
+            self._memory.deliveries,
         )
         return sum(len(rows) for rows in swept)
 

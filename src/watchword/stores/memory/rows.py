@@ -47,6 +47,11 @@ class Memory:
         self.webhooks: dict[bytes, Webhook] = {}
         self.deliveries: dict[bytes, Delivery] = {}
 
+    def deliveries_of(self, webhook_id: bytes) -> list[Delivery]:
+        """The deliveries of a webhook, in order of id."""
+        rows = sorted(self.deliveries.items())
+        return [row for _, row in rows if row.webhook_id == webhook_id]
+
     def feed_with(self, session: Session) -> Ended:
         """Write the feed entry of a session that has ended, and return it."""
         entry = session.feed_entry()

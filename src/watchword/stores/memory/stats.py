@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from watchword.core.session import Alive
-from watchword.ports.credentials import CredentialKind
-from watchword.ports.stats import Stat, Totals
+from watchword.ports.credentials import FACTORS
+from watchword.ports.stats import Stat, Sum, Totals
 from watchword.stores.memory.rows import Memory
-
-_FACTORS = {CredentialKind.TOTP, CredentialKind.PASSKEY}
 
 
 class MemoryStats:
@@ -31,12 +29,18 @@ class MemoryStats:
         rows = sorted(self._memory.stats.items())
         return [Stat(*key, n) for key, n in rows if since <= key[0] < until]
 
+    async def sums(self, since: int, until: int) -> list[Sum]:
+        found: dict[tuple[str, str], list[int]] = {}
+        for one in await self.read(since, until):
+            found.setdefault((one.name, one.labels), []).append(one.n)
+        return [Sum(*key, sum(ns), max(ns)) for key, ns in sorted(found.items())]
+
     async def totals(self, alive: Alive) -> Totals:
         accounts = self._memory.accounts
         protected = {
             one.account_id
             for one in self._memory.credentials.values()
-            if one.kind in _FACTORS and one.account_id in accounts
+            if one.kind in FACTORS
         }
         disabled = sum(account.disabled for account in accounts.values())
         live = sum(map(alive.includes, self._memory.sessions.values()))

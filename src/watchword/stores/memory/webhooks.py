@@ -42,8 +42,8 @@ class MemoryWebhooks:
                 one.id: one for one in rows.values() if one.webhook_id != before.id
             }
         else:
-            kept = replace(after, handed_over=row.handed_over)
-            self._memory.webhooks[before.id] = kept
+            kept = after.handed_over if row.disabled else row.handed_over
+            self._memory.webhooks[before.id] = replace(after, handed_over=kept)
         if event is not None:
             self._memory.record(event)
         return True
@@ -89,8 +89,9 @@ class MemoryDeliveries:
         return due
 
     async def settle(self, after: Delivery) -> None:
-        self._leases.pop(after.id, None)
-        if after.id in self._memory.deliveries:
+        row = self._memory.deliveries.get(after.id)
+        if row is not None and row.state is DeliveryState.WAITING:
+            self._leases.pop(after.id, None)
             self._memory.deliveries[after.id] = after
 
     async def hurry(self, webhook_id: bytes, now: int) -> int:
@@ -112,15 +113,11 @@ class MemoryDeliveries:
     ) -> list[Delivery]:
         rows = [
             one
-            for one in reversed(self._of(webhook_id))
+            for one in reversed(self._memory.deliveries_of(webhook_id))
             if before is None or one.id < before
         ]
         return rows[:limit]
 
-    def _of(self, webhook_id: bytes) -> Sequence[Delivery]:
-        rows = sorted(self._memory.deliveries.items())
-        return [row for _, row in rows if row.webhook_id == webhook_id]
-
     def _waiting(self, webhook_id: bytes) -> Sequence[Delivery]:
-        rows = self._of(webhook_id)
+        rows = self._memory.deliveries_of(webhook_id)
         return [one for one in rows if one.state is DeliveryState.WAITING]

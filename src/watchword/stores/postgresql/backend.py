@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from watchword.core import limits
 from watchword.core.limits import (
     AUDIT_RETENTION,
     STATS_KEPT,
@@ -25,14 +26,15 @@ class PostgresqlBackend:
 
     async def sweep(self, now: int, limit: int) -> int:
         count = await self._sweep_sessions(now, limit)
-        for name, instant in (
+        for name, edge in (
             ("sweep_feed", now),
             *((name, now) for name in OVER_AT_ONCE),
             ("sweep_audit", now - AUDIT_RETENTION),
             ("sweep_stats", now - STATS_KEPT),
             ("sweep_deliveries", now - WEBHOOK_SHOWN),
+            ("sweep_many_deliveries", limits.WEBHOOK_SHOWN_MAX),
         ):
-            count += len(await self._database.query(name, instant, limit))
+            count += len(await self._database.query(name, edge, limit))
         return count
 
     async def _sweep_sessions(self, now: int, limit: int) -> int:

@@ -118,6 +118,7 @@ FROM watchword.sessions
 WHERE id < $1 AND id >= $2 AND revoked_at IS NULL
     AND idle_expires_at >= $4 AND expires_at >= $4
     AND rotated_at >= $5 AND authenticated_at >= $6
+    AND ($7::text IS NULL OR client_id = $7::text)
 ORDER BY id DESC LIMIT $3;
 
 -- name: list_sessions_of_account
@@ -128,9 +129,10 @@ SELECT
     jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at),
     started_from
 FROM watchword.sessions
-WHERE account_id = $7 AND id < $1 AND id >= $2 AND revoked_at IS NULL
+WHERE account_id = $8 AND id < $1 AND id >= $2 AND revoked_at IS NULL
     AND idle_expires_at >= $4 AND expires_at >= $4
     AND rotated_at >= $5 AND authenticated_at >= $6
+    AND ($7::text IS NULL OR client_id = $7::text)
 ORDER BY account_id DESC, id DESC LIMIT $3;
 
 -- name: read_committed
@@ -378,8 +380,13 @@ SELECT
 FROM watchword.accounts WHERE name > $1 ORDER BY name LIMIT $2;
 
 -- name: lock_enabled_of_role
+-- The roles are looked at too: a row that another transaction had locked is looked at
+-- again as it is then, but the list of accounts is not.
 SELECT id FROM watchword.accounts
-WHERE NOT disabled AND strpos(' ' || roles || ' ', ' ' || $1::text || ' ') > 0
+WHERE id = ANY (
+        ARRAY(SELECT account_id FROM watchword.account_roles WHERE role = $1::text)
+    )
+    AND NOT disabled AND strpos(' ' || roles || ' ', ' ' || $1::text || ' ') > 0
 ORDER BY id FOR UPDATE;
 
 -- name: swap_account
@@ -738,40 +745,145 @@ RETURNING client_id;
 DELETE FROM watchword.consents WHERE account_id = $1 AND client_id = $2
 RETURNING client_id;
 
--- name: event_stretch
--- The rows that one page of a list looks at: the last number, and how many there are.
-SELECT min(sequence), count(*) FROM (
-    SELECT sequence FROM watchword.audit
-    WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2
-) AS stretch HAVING count(*) > 0;
+-- name: event_before
+-- The number of an event that was recorded before that instant, the latest that halving
+-- the log finds; one less than the first number where it finds none.
+WITH RECURSIVE halves (low, high) AS (
+    SELECT
+        coalesce((SELECT min(sequence) FROM watchword.audit), 1) - 1,
+        coalesce((SELECT max(sequence) FROM watchword.audit), 0)
+    UNION ALL
+    SELECT
+        CASE WHEN event.at < $1 THEN (low + high + 1) / 2 ELSE low END,
+        CASE WHEN event.at < $1 THEN high ELSE (low + high + 1) / 2 - 1 END
+    FROM halves JOIN watchword.audit AS event ON event.sequence = (
+        SELECT sequence FROM watchword.audit WHERE sequence <= (low + high + 1) / 2
+        ORDER BY sequence DESC LIMIT 1
+    )
+    WHERE low < high
+)
+SELECT low FROM halves WHERE low = high;
 
 -- name: search_events
-SELECT sequence, type, at, account_id, session_id, client_id, address, detail
-FROM watchword.audit
-WHERE sequence < $1 AND sequence >= $2
-    AND ($3::text = '' OR position(' ' || type || ' ' in ' ' || $3::text || ' ') > 0)
-    AND ($4::bytea IS NULL OR account_id = $4::bytea)
-    AND ($5::bytea IS NULL OR session_id = $5::bytea)
-    AND ($6::text = '' OR address = $6::text)
-    AND at >= $7 AND at < $8
-ORDER BY sequence DESC LIMIT $9;
-
--- name: account_stretch
-SELECT max(key), count(*) FROM (
-    SELECT name AS key FROM watchword.accounts
-    WHERE name > $1::text AND name >= $2::text AND name < $3::text
-    ORDER BY name LIMIT $4
-) AS stretch HAVING count(*) > 0;
+-- $1 says which index is walked, from $2 down to $3. Of several types each is a walk. One
+-- goes $4 rows far; where that is not to its end, all end there: at `stretch.low`. Two
+-- columns are compared together, and put in order together, where one would do: by the
+-- one alone the planner may walk the whole log instead.
+WITH walked AS MATERIALIZED (
+    (
+        SELECT '' AS walk, sequence FROM watchword.audit
+        WHERE $1::text = 'session_id' AND session_id IS NOT NULL
+            AND (session_id, sequence) < ($5::bytea, $2::bigint)
+            AND (session_id, sequence) >= ($5::bytea, $3::bigint)
+        ORDER BY session_id DESC, sequence DESC LIMIT $4
+    )
+    UNION ALL
+    (
+        SELECT '', sequence FROM watchword.audit
+        WHERE $1::text = 'account_id' AND account_id IS NOT NULL
+            AND (account_id, sequence) < ($6::bytea, $2::bigint)
+            AND (account_id, sequence) >= ($6::bytea, $3::bigint)
+        ORDER BY account_id DESC, sequence DESC LIMIT $4
+    )
+    UNION ALL
+    (
+        SELECT '', sequence FROM watchword.audit
+        WHERE $1::text = 'address' AND address <> ''
+            AND (address, sequence) < ($7::text, $2::bigint)
+            AND (address, sequence) >= ($7::text, $3::bigint)
+        ORDER BY address DESC, sequence DESC LIMIT $4
+    )
+    UNION ALL
+    SELECT asked.type, its.sequence
+    FROM json_array_elements_text($8::text::json) AS asked (type)
+    CROSS JOIN LATERAL (
+        SELECT sequence FROM watchword.audit
+        WHERE $1::text = 'types'
+            AND (audit.type, sequence) < (asked.type, $2::bigint)
+            AND (audit.type, sequence) >= (asked.type, $3::bigint)
+        ORDER BY audit.type DESC, sequence DESC LIMIT $4
+    ) AS its
+    UNION ALL
+    (
+        SELECT '', sequence FROM watchword.audit
+        WHERE $1::text = '' AND sequence < $2::bigint AND sequence >= $3::bigint
+        ORDER BY sequence DESC LIMIT $4
+    )
+), stretch AS MATERIALIZED (
+    SELECT max(low) AS low FROM (
+        SELECT min(sequence) AS low FROM walked
+        GROUP BY walk HAVING count(*) = $4
+    ) AS cut_off
+)
+SELECT
+    stretch.low, sequence, type, at, account_id, session_id, client_id, address, detail
+FROM stretch LEFT JOIN LATERAL (
+    SELECT sequence, type, at, account_id, session_id, client_id, address, detail
+    FROM watchword.audit
+    WHERE sequence = ANY (
+            ARRAY(SELECT sequence FROM walked WHERE sequence >= coalesce(low, $3))
+        )
+        AND ($5::bytea IS NULL OR session_id = $5::bytea)
+        AND ($6::bytea IS NULL OR account_id = $6::bytea)
+        AND ($7::text = '' OR address = $7::text)
+        AND (
+            $8::text IS NULL
+            OR type = ANY (ARRAY(SELECT json_array_elements_text($8::text::json)))
+        )
+        AND at >= $9 AND at < $10
+    ORDER BY sequence DESC LIMIT $11
+) AS found ON true
+ORDER BY sequence DESC;
 
 -- name: search_accounts
+-- $8 says by what: by name, those of a role, or those that are disabled. With a prefix
+-- ($2) also by address, for names that do not begin so. From $1 up to $3. A walk goes $4
+-- rows far; where that is not to its end, all end there: at `stretch.high`.
+WITH walked AS MATERIALIZED (
+    (
+        SELECT 'name' AS walk, name AS key, id FROM watchword.accounts
+        WHERE $8::text = 'name' AND name >= $1::text AND name < $3::text
+        ORDER BY name LIMIT $4
+    )
+    UNION ALL
+    (
+        SELECT 'name', name, account_id FROM watchword.account_roles
+        WHERE $8::text = 'role' AND (role, name) >= ($5::text, $1::text)
+            AND (role, name) < ($5::text, $3::text)
+        ORDER BY role, name LIMIT $4
+    )
+    UNION ALL
+    (
+        SELECT 'name', name, id FROM watchword.accounts
+        WHERE $8::text = 'disabled' AND disabled AND (disabled, name) >= (true, $1::text)
+        ORDER BY disabled, name LIMIT $4
+    )
+    UNION ALL
+    (
+        SELECT 'email', email_key, id FROM watchword.accounts
+        WHERE $2::text <> '' AND email_key >= $1::text AND email_key < $3::text
+        ORDER BY email_key LIMIT $4
+    )
+), stretch AS MATERIALIZED (
+    SELECT min(high) AS high FROM (
+        SELECT max(key) AS high FROM walked GROUP BY walk HAVING count(*) = $4
+    ) AS cut_off
+)
 SELECT
-    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
-    email_key, email_confirmed_at, locale
-FROM watchword.accounts
-WHERE name > $1::text AND name >= $2::text AND name <= $3::text
-    AND ($4::text = '' OR position(' ' || $4::text || ' ' in ' ' || roles || ' ') > 0)
-    AND ($5::boolean IS NULL OR disabled = $5::boolean)
-ORDER BY name LIMIT $6;
+    stretch.high, key, id, name, password_hash, roles, created_at, epoch, version,
+    disabled, email, email_key, email_confirmed_at, locale
+FROM stretch LEFT JOIN LATERAL (
+    SELECT
+        key, accounts.id, name, password_hash, roles, created_at, epoch, version,
+        disabled, email, email_key, email_confirmed_at, locale
+    FROM walked JOIN watchword.accounts ON accounts.id = walked.id
+    WHERE key <= coalesce(high, $3::text)
+        AND (walk = 'name' OR NOT (name >= $2::text AND name < $3::text))
+        AND ($5::text = '' OR strpos(' ' || roles || ' ', ' ' || $5::text || ' ') > 0)
+        AND ($6::boolean IS NULL OR disabled = $6::boolean)
+    ORDER BY key LIMIT $7
+) AS found ON true
+ORDER BY key;
 
 -- name: invitations
 SELECT
@@ -785,9 +897,19 @@ DELETE FROM watchword.confirmations
 WHERE token_hash = $1 AND purpose = 'invitation' RETURNING token_hash;
 
 -- name: count_sessions
-SELECT count(*) FROM watchword.sessions
-WHERE revoked_at IS NULL AND idle_expires_at >= $1 AND expires_at >= $1
-    AND rotated_at >= $2 AND authenticated_at >= $3;
+-- Of a stretch: its last id, unless it is the last one, and how many are live.
+SELECT
+    (
+        SELECT id FROM watchword.sessions WHERE id > $4
+        ORDER BY id LIMIT 1 OFFSET $5 - 1
+    ),
+    count(*) FILTER (WHERE live)
+FROM (
+    SELECT
+        revoked_at IS NULL AND idle_expires_at >= $1 AND expires_at >= $1
+        AND rotated_at >= $2 AND authenticated_at >= $3 AS live
+    FROM watchword.sessions WHERE id > $4 ORDER BY id LIMIT $5
+) AS stretch;
 
 -- name: add_stat
 INSERT INTO watchword.stats AS known (minute, name, labels, n)
@@ -803,6 +925,10 @@ DO UPDATE SET n = greatest(known.n, excluded.n);
 -- name: read_stats
 SELECT minute, name, labels, n FROM watchword.stats
 WHERE minute >= $1 AND minute < $2 ORDER BY minute, name, labels;
+
+-- name: sum_stats
+SELECT name, labels, sum(n)::bigint, max(n) FROM watchword.stats
+WHERE minute >= $1 AND minute < $2 GROUP BY name, labels ORDER BY name, labels;
 
 -- name: totals
 SELECT
@@ -829,15 +955,22 @@ FROM watchword.webhooks ORDER BY id;
 -- name: swap_webhook
 UPDATE watchword.webhooks SET
     url = $1, topics = $2, sealed = $3, allow_private = $4,
-    disabled = $5, failing_since = $6, version = $7
-WHERE id = $8 AND version = $9
+    disabled = $5, failing_since = $6, version = $7,
+    handed_over = CASE WHEN disabled THEN $8 ELSE handed_over END
+WHERE id = $9 AND version = $10
 RETURNING id;
 
 -- name: delete_webhook
 DELETE FROM watchword.webhooks WHERE id = $1 AND version = $2 RETURNING id;
 
+-- name: drop_waiting_deliveries
+DELETE FROM watchword.deliveries WHERE webhook_id = $1 AND state = 'waiting';
+
 -- name: drop_deliveries
-DELETE FROM watchword.deliveries WHERE webhook_id = $1;
+DELETE FROM watchword.deliveries WHERE id = ANY (ARRAY(
+    SELECT id FROM watchword.deliveries WHERE webhook_id = $1 LIMIT $2
+))
+RETURNING 1;
 
 -- name: hand_over
 UPDATE watchword.webhooks SET handed_over = $1
@@ -867,7 +1000,7 @@ RETURNING
 UPDATE watchword.deliveries SET
     not_before = $1, state = $2, attempts = $3, tried_at = $4,
     status = $5, answer = $6, leased_until = 0
-WHERE id = $7;
+WHERE id = $7 AND state = 'waiting';
 
 -- name: hurry
 UPDATE watchword.deliveries SET not_before = $2
@@ -894,7 +1027,31 @@ FROM watchword.webhooks GROUP BY secret;
 UPDATE watchword.webhooks SET sealed = $1 WHERE id = $2 AND sealed = $3;
 
 -- name: sweep_stats
-DELETE FROM watchword.stats WHERE ctid = ANY (ARRAY(SELECT ctid FROM watchword.stats WHERE minute < $1 LIMIT $2)) RETURNING 1;
+DELETE FROM watchword.stats WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM watchword.stats
+    WHERE minute < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+))
+RETURNING 1;
 
 -- name: sweep_deliveries
-DELETE FROM watchword.deliveries WHERE id = ANY (ARRAY(SELECT id FROM watchword.deliveries WHERE state <> 'waiting' AND created_at < $1 LIMIT $2)) RETURNING 1;
+-- Ids begin with the instant at which they were made.
+DELETE FROM watchword.deliveries WHERE id = ANY (ARRAY(
+    SELECT id FROM watchword.deliveries
+    WHERE id < decode(lpad(to_hex(greatest($1::bigint, 0)), 12, '0'), 'hex')
+        AND state <> 'waiting'
+    ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+))
+RETURNING 1;
+
+-- name: sweep_many_deliveries
+DELETE FROM watchword.deliveries WHERE id = ANY (ARRAY(
+    SELECT one.id
+    FROM watchword.webhooks AS webhook
+    JOIN watchword.deliveries AS one ON one.webhook_id = webhook.id
+    WHERE one.state <> 'waiting' AND one.id <= (
+        SELECT id FROM watchword.deliveries WHERE webhook_id = webhook.id
+        ORDER BY id DESC LIMIT 1 OFFSET $1
+    )
+    LIMIT $2 FOR UPDATE OF one SKIP LOCKED
+))
+RETURNING 1;

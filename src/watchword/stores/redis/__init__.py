@@ -71,7 +71,7 @@ async def open_stores(
         throttle=RedisThrottle(servers, keys),
         once=RedisReplayCache(servers, keys),
         audit=RedisAuditLog(outbox, records.audit),
-        stats=RedisStats(records.stats),
+        stats=RedisStats(records.stats, index),
         backend=RedisBackend(
             servers,
             keys,

@@ -7,6 +7,7 @@ be written in the next moment.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -30,11 +31,15 @@ from watchword.ports.sessions import (
 )
 from watchword.stores.redis.keys import BUCKETS, Keys, bucket_of
 from watchword.stores.redis.rows import version_of
-from watchword.stores.redis.scripts import Request, script
+from watchword.stores.redis.scripts import script
 from watchword.stores.redis.servers import Servers
 from watchword.stores.redis.session_rows import SessionRows
 
 PAGE: Final = 500
+COUNTED: Final = 50_000
+"""How many sessions are looked at to count those that are alive."""
+_PAUSE: Final = 0.005
+"""Seconds between two steps of the count: refreshes go on meanwhile."""
 _KEPT_IN_LIST: Final = HOUR
 """How long (ms) an account's list keeps a session that has ended, at least."""
 
@@ -78,6 +83,29 @@ class Index:
             ]
             looked += len(ids)
         return page_of(found, onward, limit)
+
+    async def count_live(self, alive: Alive) -> int:
+        """How many sessions are alive.
+
+        Of more than COUNTED, it is reckoned from those in some of the buckets, which
+        are as good as drawn by lot. So the work does not grow with the sessions.
+        """
+        sizes: list[int] = await self._servers.ask(
+            *(self._keys.request("ZCARD", name) for name in self._keys.index)
+        )
+        is_many = sum(sizes) > COUNTED
+        live = looked = 0
+        for where in range(BUCKETS) if is_many else (None,):
+            if looked >= COUNTED:
+                break
+            onward: bytes | None = b""
+            while onward is not None:
+                ids, onward = await self._page(where, onward, PAGE)
+                rows = await self._rows.load_all(ids)
+                live += sum(row is not None and alive.includes(row) for row in rows)
+                looked += len(ids)
+                await asyncio.sleep(_PAUSE)
+        return round(live * sum(sizes) / looked) if is_many else live
 
     async def make_room(self, session: Session, limit: SessionLimit) -> Sequence[Ended]:
         """End the groups of the account that are too many with this new session.
@@ -195,7 +223,7 @@ class Index:
 
     async def _page(
         self,
-        account_id: bytes | None,
+        where: bytes | int | None,
         after: bytes,
         size: int,
         *,
@@ -203,28 +231,24 @@ class Index:
     ) -> tuple[list[bytes], bytes | None]:
         """The ids after `after`, in order, and where to go on, or None at the end.
 
-        They are at most `size` of an account, or about `size` of all accounts.
+        They are at most `size` of an account or of a bucket, or about `size` of all.
         """
         keys, first, last = self._keys, b"-", b"+"
         command, nearest = "ZRANGEBYLEX", min
         if newest_first:
             command, nearest, first, last = "ZREVRANGEBYLEX", max, last, first
         start = b"(" + after if after else first
-        if account_id is None:
-            each = size // BUCKETS + 8
-            names = zip(keys.index, keys.slots, strict=True)
+        if where is None:
+            each, names = size // BUCKETS + 8, keys.index
         else:
             each = size
-            name = keys.account(account_id)
-            names = zip([name], [keys.slot(name)], strict=True)
+            names = [
+                keys.index[where] if isinstance(where, int) else keys.account(where)
+            ]
         pages: list[list[bytes]] = await self._servers.ask(
             *(
-                Request(
-                    slot,
-                    (command, name, start, last, "LIMIT", 0, each),
-                    repeatable=True,
-                )
-                for name, slot in names
+                keys.request(command, name, start, last, "LIMIT", 0, each)
+                for name in names
             )
         )
         # If a bucket has more ids than came, ids of other buckets beyond its last one

@@ -20,7 +20,13 @@ from watchword.stores.sql.confirmations import end_epoch, grant, spend
 from watchword.stores.sql.credentials import lose_credentials
 from watchword.stores.sql.database import Database, Plan
 from watchword.stores.sql.outbox import leave
-from watchword.stores.sql.rows import Row, account_of, account_swap_row, as_row
+from watchword.stores.sql.rows import (
+    Row,
+    account_of,
+    account_swap_row,
+    as_row,
+    can_be_stored,
+)
 
 
 class SqlAccounts:
@@ -75,20 +81,30 @@ class SqlAccounts:
         role: str | None = None,
         disabled: bool | None = None,
     ) -> AccountPage:
-        last = prefix + "\U0010ffff"
-        stretch = await self._database.query(
-            "account_stretch", after, prefix, last, look
-        )
-        if not stretch:
+        if not can_be_stored(prefix, role or ""):
             return AccountPage([])
-        ((end, count),) = stretch
-        rows = await self._database.query(
-            "search_accounts", after, prefix, end, role or "", disabled, limit
+        # No key has a character of either kind.
+        first, last = (
+            max(prefix, after + "\x01" if after else ""),
+            prefix + "\U0010ffff",
         )
-        found = [account_of(row) for row in rows]
-        if len(found) == limit:
-            return AccountPage(found, found[-1].name)
-        return AccountPage(found, end if count == look else None)
+        walk, is_exact = "name", role is None and disabled is None
+        if role is not None and not prefix:
+            walk, is_exact = "role", disabled is None
+        elif disabled and not prefix:
+            walk, is_exact = "disabled", True
+        size = limit + 1  # one more says whether there is one
+        if not is_exact:
+            size = max(size, look // 2 if prefix else look)
+        rows = await self._database.query(
+            "search_accounts",
+            *(first, prefix, last, size, role or "", disabled, limit + 1, walk),
+        )
+        end = rows[0][0]
+        found = [(row[1], account_of(row[2:])) for row in rows if row[1] is not None]
+        if len(found) > limit:
+            found, end = found[:limit], found[limit - 1][0]
+        return AccountPage([account for _, account in found], end)
 
     async def swap(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
@@ -24,10 +25,17 @@ Row = tuple[Any, ...]
 AFTER_ALL: Final = b"\xff" * 17
 """Sorts after every id, since ids have 16 bytes."""
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
 # The SQL statements name the columns in the order of these fields.
 _FIELDS: Final = Session.__struct_fields__
 _LISTS: Final = [_FIELDS.index(name) for name in ("roles", "scope", "audience", "amr")]
 _COOKIE: Final = _FIELDS.index("cookie")
+
+
+def can_be_stored(*texts: str) -> bool:
+    """Whether a database takes these texts at all: otherwise no row has them."""
+    return not any("\0" in text or _SURROGATE.search(text) for text in texts)
 
 
 @lru_cache(1024)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
+from watchword.core.limits import SWEEP_LOOK
 from watchword.core.session import Alive
-from watchword.ports.stats import Stat, Totals
+from watchword.ports.stats import Stat, Sum, Totals
 from watchword.stores.sql.database import Database, Plan
 from watchword.stores.sql.rows import as_row
+
+_PAUSE: Final = 0.02
+"""Seconds between two stretches: lists and refreshes go on meanwhile."""
 
 
 class SqlStats:
@@ -31,8 +37,25 @@ class SqlStats:
         rows = await self._database.query("read_stats", since, until)
         return [Stat(*row) for row in rows]
 
+    async def sums(self, since: int, until: int) -> list[Sum]:
+        rows = await self._database.query("sum_stats", since, until)
+        return [Sum(*row) for row in rows]
+
     async def totals(self, alive: Alive) -> Totals:
-        query = self._database.query
-        ((accounts, disabled, with_factor),) = await query("totals")
-        ((live,),) = await query("count_sessions", *msgspec.structs.astuple(alive))
+        ((accounts, disabled, with_factor),) = await self._database.query("totals")
+        live = await self._live(alive)
         return Totals(accounts, disabled, with_factor, live)
+
+    async def _live(self, alive: Alive) -> int:
+        """How many sessions are alive, counted a stretch at a time."""
+        edges = msgspec.structs.astuple(alive)
+        live = 0
+        onward: bytes | None = b""
+        while onward is not None:
+            ((onward, more),) = await self._database.query(
+                "count_sessions", *edges, onward, SWEEP_LOOK
+            )
+            live += more
+            if onward is not None:
+                await asyncio.sleep(_PAUSE)
+        return live

@@ -21,7 +21,7 @@ from watchword.ports.sessions import (
     page_of,
 )
 from watchword.stores.sql.database import Database
-from watchword.stores.sql.rows import AFTER_ALL, Row, session_of
+from watchword.stores.sql.rows import AFTER_ALL, Row, can_be_stored, session_of
 
 Ending: TypeAlias = Callable[
     [EndReason, Event, Sequence[bytes]], Awaitable[Sequence[Ended]]
@@ -74,6 +74,8 @@ class Stretches:
         look: int,
         client_id: str | None = None,
     ) -> SessionPage:
+        if not can_be_stored(client_id or ""):
+            return SessionPage([])
         is_short = look <= LIST_LOOK_FEW
         query = self._database.read if is_short else self._database.query
         begin = AFTER_ALL if after is None else after
@@ -84,17 +86,9 @@ class Stretches:
         if not stretch:
             return SessionPage([])
         ((end, count),) = stretch
-        bounds = (
-            begin,
-            end,
-            limit if client_id is None else look,
-            *msgspec.structs.astuple(alive),
-            *mine,
-        )
-        rows = await query("list_sessions" + suffix, *bounds)
+        meant = (*msgspec.structs.astuple(alive), client_id, *mine)
+        rows = await query("list_sessions" + suffix, begin, end, limit, *meant)
         page = [session_of(row) for row in rows]
-        if client_id is not None:
-            page = [one for one in page if one.client_id == client_id]
         return page_of(page, end if count == look else None, limit)
 
     async def end(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from watchword.core.limits import SECRET_NAME_BYTES
+from watchword.core.limits import SECRET_NAME_BYTES, SWEEP_LIMIT
 from watchword.ports.audit import Event, Trail
 from watchword.ports.webhooks import Delivery, DeliveryState, Webhook
 from watchword.stores.sql.database import Database, Plan
@@ -37,14 +37,20 @@ class SqlWebhooks:
         def plan() -> Plan[bool]:
             if after is None:
                 written = yield "delete_webhook", [(before.id, before.version)]
-                yield "drop_deliveries", [(before.id,)] if written else []
+                yield "drop_waiting_deliveries", [(before.id,)] if written else []
             else:
                 written = yield "swap_webhook", [_swap_row(before, after)]
             if written and event is not None:
                 yield from leave(Trail((event,)))
             return bool(written)
 
-        return await self._database.write_plan(plan)
+        is_written = await self._database.write_plan(plan)
+        if is_written and after is None:
+            # There may be many. What is left, if this is cut off, is swept in its time.
+            rest = [(before.id, SWEEP_LIMIT)]
+            while await self._database.write_many("drop_deliveries", rest):
+                pass
+        return is_written
 
     async def sealed_under(self) -> Mapping[bytes, int]:
         return dict(
@@ -124,7 +130,7 @@ def _swap_row(before: Webhook, after: Webhook) -> Row:
     """The values that a swap writes, then the id and the version that it looks for."""
     return (
         *(after.url, " ".join(after.topics), after.sealed, after.allow_private),
-        *(after.disabled, after.failing_since, after.version),
+        *(after.disabled, after.failing_since, after.version, after.handed_over),
         *(before.id, before.version),
     )
 

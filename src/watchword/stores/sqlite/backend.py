@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import apsw
 
+from watchword.core import limits
 from watchword.core.limits import (
     AUDIT_RETENTION,
     STATS_KEPT,
@@ -35,6 +36,9 @@ class SqliteBackend:
             ids, end = await found(*find, b"", limit)
         self._sweep_from = end or b""
         over = [(one, edge) for one in ids]
+        query, most = self._file.query, limits.WEBHOOK_SHOWN_MAX
+        shown = await query("find_old_deliveries", now - WEBHOOK_SHOWN, limit)
+        shown = shown or await query("find_many_deliveries", most, limit)
 
         def job(connection: apsw.Connection) -> int:
             start = connection.total_changes()
@@ -44,7 +48,7 @@ class SqliteBackend:
                 connection.execute(sql[name], (now, limit))
             connection.execute(sql["sweep_audit"], (now - AUDIT_RETENTION, limit))
             connection.execute(sql["sweep_stats"], (now - STATS_KEPT, limit))
-            connection.execute(sql["sweep_deliveries"], (now - WEBHOOK_SHOWN, limit))
+            connection.executemany(sql["sweep_delivery"], shown)
             return connection.total_changes() - start
 
         return await self._file.writer.do(job)

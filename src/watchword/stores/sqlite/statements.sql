@@ -72,6 +72,7 @@ FROM sessions
 WHERE id < ?1 AND id >= ?2 AND revoked_at IS NULL
     AND idle_expires_at >= ?4 AND expires_at >= ?4
     AND rotated_at >= ?5 AND authenticated_at >= ?6
+    AND (?7 IS NULL OR client_id = ?7)
 ORDER BY id DESC LIMIT ?3;
 
 -- name: list_sessions_of_account
@@ -82,9 +83,10 @@ SELECT
     jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at),
     started_from
 FROM sessions
-WHERE account_id = ?7 AND id < ?1 AND id >= ?2 AND revoked_at IS NULL
+WHERE account_id = ?8 AND id < ?1 AND id >= ?2 AND revoked_at IS NULL
     AND idle_expires_at >= ?4 AND expires_at >= ?4
     AND rotated_at >= ?5 AND authenticated_at >= ?6
+    AND (?7 IS NULL OR client_id = ?7)
 ORDER BY id DESC LIMIT ?3;
 
 -- name: end_one
@@ -245,7 +247,7 @@ FROM accounts WHERE name > ?1 ORDER BY name LIMIT ?2;
 
 -- name: lock_enabled_of_role
 SELECT id FROM accounts
-WHERE disabled = 0 AND instr(' ' || roles || ' ', ' ' || ? || ' ') > 0;
+WHERE disabled = 0 AND id IN (SELECT account_id FROM account_roles WHERE role = ?);
 
 -- name: swap_account
 UPDATE accounts SET
@@ -563,40 +565,162 @@ RETURNING client_id;
 DELETE FROM consents WHERE account_id = ?1 AND client_id = ?2
 RETURNING client_id;
 
--- name: event_stretch
--- The rows that one page of a list looks at: the last number, and how many there are.
-SELECT min(sequence), count(*) FROM (
-    SELECT sequence FROM audit
-    WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2
-) AS stretch HAVING count(*) > 0;
+-- name: event_before
+-- The number of an event that was recorded before that instant, the latest that halving
+-- the log finds; one less than the first number where it finds none.
+WITH RECURSIVE halves (low, high) AS (
+    SELECT
+        coalesce((SELECT min(sequence) FROM audit), 1) - 1,
+        coalesce((SELECT max(sequence) FROM audit), 0)
+    UNION ALL
+    SELECT
+        CASE WHEN event.at < ?1 THEN (low + high + 1) / 2 ELSE low END,
+        CASE WHEN event.at < ?1 THEN high ELSE (low + high + 1) / 2 - 1 END
+    FROM halves JOIN audit AS event ON event.sequence = (
+        SELECT sequence FROM audit WHERE sequence <= (low + high + 1) / 2
+        ORDER BY sequence DESC LIMIT 1
+    )
+    WHERE low < high
+)
+SELECT low FROM halves WHERE low = high;
 
 -- name: search_events
-SELECT sequence, type, at, account_id, session_id, client_id, address, detail
-FROM audit
-WHERE sequence < ?1 AND sequence >= ?2
-    AND (?3 = '' OR instr(' ' || ?3 || ' ', ' ' || type || ' ') > 0)
-    AND (?4 IS NULL OR account_id = ?4)
-    AND (?5 IS NULL OR session_id = ?5)
-    AND (?6 = '' OR address = ?6)
-    AND at >= ?7 AND at < ?8
-ORDER BY sequence DESC LIMIT ?9;
-
--- name: account_stretch
-SELECT max(key), count(*) FROM (
-    SELECT name AS key FROM accounts
-    WHERE name > ?1 AND name >= ?2 AND name < ?3
-    ORDER BY name LIMIT ?4
-) AS stretch HAVING count(*) > 0;
+-- ?1 says which index is walked, from ?2 down to ?3. Of several types each is a walk. One
+-- goes ?4 rows far; where that is not to its end, all end there: at `stretch.low`.
+WITH asked (type) AS MATERIALIZED (SELECT value FROM json_each(?8)),
+stretch (low) AS MATERIALIZED (
+    SELECT max(sequence) FROM (
+        SELECT (
+            SELECT sequence FROM audit INDEXED BY audit_by_session
+            WHERE ?1 = 'session_id' AND session_id = ?5 AND sequence >= ?3
+                AND sequence < ?2
+            ORDER BY sequence DESC LIMIT 1 OFFSET ?4 - 1
+        ) AS sequence
+        UNION ALL
+        SELECT (
+            SELECT sequence FROM audit INDEXED BY audit_by_account
+            WHERE ?1 = 'account_id' AND account_id = ?6 AND sequence >= ?3
+                AND sequence < ?2
+            ORDER BY sequence DESC LIMIT 1 OFFSET ?4 - 1
+        )
+        UNION ALL
+        SELECT (
+            SELECT sequence FROM audit INDEXED BY audit_by_address
+            WHERE ?1 = 'address' AND address = ?7 AND address <> ''
+                AND sequence >= ?3 AND sequence < ?2
+            ORDER BY sequence DESC LIMIT 1 OFFSET ?4 - 1
+        )
+        UNION ALL
+        SELECT (
+            SELECT sequence FROM audit INDEXED BY audit_by_type
+            WHERE ?1 = 'types' AND type = asked.type AND sequence >= ?3
+                AND sequence < ?2
+            ORDER BY sequence DESC LIMIT 1 OFFSET ?4 - 1
+        ) FROM asked
+        UNION ALL
+        SELECT (
+            SELECT sequence FROM audit
+            WHERE ?1 = '' AND sequence >= ?3 AND sequence < ?2
+            ORDER BY sequence DESC LIMIT 1 OFFSET ?4 - 1
+        )
+    )
+),
+walked (sequence) AS MATERIALIZED (
+    SELECT sequence FROM audit INDEXED BY audit_by_session
+    WHERE ?1 = 'session_id' AND session_id = ?5 AND sequence < ?2
+        AND sequence >= (SELECT coalesce(low, ?3) FROM stretch)
+    UNION ALL
+    SELECT sequence FROM audit INDEXED BY audit_by_account
+    WHERE ?1 = 'account_id' AND account_id = ?6 AND sequence < ?2
+        AND sequence >= (SELECT coalesce(low, ?3) FROM stretch)
+    UNION ALL
+    SELECT sequence FROM audit INDEXED BY audit_by_address
+    WHERE ?1 = 'address' AND address = ?7 AND address <> '' AND sequence < ?2
+        AND sequence >= (SELECT coalesce(low, ?3) FROM stretch)
+    UNION ALL
+    SELECT sequence FROM asked CROSS JOIN audit INDEXED BY audit_by_type
+    WHERE ?1 = 'types' AND audit.type = asked.type AND sequence < ?2
+        AND sequence >= (SELECT coalesce(low, ?3) FROM stretch)
+    UNION ALL
+    SELECT sequence FROM audit
+    WHERE ?1 = '' AND sequence < ?2
+        AND sequence >= (SELECT coalesce(low, ?3) FROM stretch)
+)
+SELECT
+    stretch.low, sequence, type, at, account_id, session_id, client_id, address, detail
+FROM stretch LEFT JOIN (
+    SELECT audit.sequence, type, at, account_id, session_id, client_id, address, detail
+    FROM walked CROSS JOIN audit ON audit.sequence = walked.sequence
+    WHERE (?5 IS NULL OR session_id = ?5) AND (?6 IS NULL OR account_id = ?6)
+        AND (?7 = '' OR address = ?7)
+        AND (?8 IS NULL OR type IN (SELECT asked.type FROM asked))
+        AND at >= ?9 AND at < ?10
+    ORDER BY audit.sequence DESC LIMIT ?11
+) ON true
+ORDER BY sequence DESC;
 
 -- name: search_accounts
+-- ?8 says by what: by name, those of a role, or those that are disabled. With a prefix
+-- (?2) also by address, for names that do not begin so. From ?1 up to ?3. A walk goes ?4
+-- rows far; where that is not to its end, all end there: at `stretch.high`.
+WITH stretch (high) AS MATERIALIZED (
+    SELECT min(key) FROM (
+        SELECT (
+            SELECT name FROM accounts WHERE ?8 = 'name' AND name >= ?1 AND name < ?3
+            ORDER BY name LIMIT 1 OFFSET ?4 - 1
+        ) AS key
+        UNION ALL
+        SELECT (
+            SELECT name FROM account_roles
+            WHERE ?8 = 'role' AND role = ?5 AND name >= ?1
+            ORDER BY name LIMIT 1 OFFSET ?4 - 1
+        )
+        UNION ALL
+        SELECT (
+            SELECT name FROM accounts INDEXED BY accounts_disabled
+            WHERE ?8 = 'disabled' AND disabled = 1 AND name >= ?1
+            ORDER BY name LIMIT 1 OFFSET ?4 - 1
+        )
+        UNION ALL
+        SELECT (
+            SELECT email_key FROM accounts
+            WHERE ?2 <> '' AND email_key >= ?1 AND email_key < ?3
+            ORDER BY email_key LIMIT 1 OFFSET ?4 - 1
+        )
+    )
+),
+walked (key, is_name, place) AS MATERIALIZED (
+    SELECT name, 1, rowid FROM accounts
+    WHERE ?8 = 'name' AND name >= ?1
+        AND name <= (SELECT coalesce(high, ?3) FROM stretch)
+    UNION ALL
+    SELECT account_roles.name, 1, accounts.rowid
+    FROM account_roles CROSS JOIN accounts ON accounts.id = account_roles.account_id
+    WHERE ?8 = 'role' AND role = ?5 AND account_roles.name >= ?1
+        AND account_roles.name <= (SELECT coalesce(high, ?3) FROM stretch)
+    UNION ALL
+    SELECT name, 1, rowid FROM accounts INDEXED BY accounts_disabled
+    WHERE ?8 = 'disabled' AND disabled = 1 AND name >= ?1
+        AND name <= (SELECT coalesce(high, ?3) FROM stretch)
+    UNION ALL
+    SELECT email_key, 0, rowid FROM accounts
+    WHERE ?2 <> '' AND email_key >= ?1
+        AND email_key <= (SELECT coalesce(high, ?3) FROM stretch)
+)
 SELECT
-    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
-    email_key, email_confirmed_at, locale
-FROM accounts
-WHERE name > ?1 AND name >= ?2 AND name <= ?3
-    AND (?4 = '' OR instr(' ' || roles || ' ', ' ' || ?4 || ' ') > 0)
-    AND (?5 IS NULL OR disabled = ?5)
-ORDER BY name LIMIT ?6;
+    stretch.high, key, id, name, password_hash, roles, created_at, epoch, version,
+    disabled, email, email_key, email_confirmed_at, locale
+FROM stretch LEFT JOIN (
+    SELECT
+        key, id, name, password_hash, roles, created_at, epoch, version, disabled,
+        email, email_key, email_confirmed_at, locale
+    FROM walked CROSS JOIN accounts ON accounts.rowid = walked.place
+    WHERE (is_name OR NOT (name >= ?2 AND name < ?3))
+        AND (?5 = '' OR instr(' ' || roles || ' ', ' ' || ?5 || ' ') > 0)
+        AND (?6 IS NULL OR disabled = ?6)
+    ORDER BY key LIMIT ?7
+) ON true
+ORDER BY key;
 
 -- name: invitations
 SELECT
@@ -610,9 +734,19 @@ DELETE FROM confirmations
 WHERE token_hash = ?1 AND purpose = 'invitation' RETURNING token_hash;
 
 -- name: count_sessions
-SELECT count(*) FROM sessions
-WHERE revoked_at IS NULL AND idle_expires_at >= ?1 AND expires_at >= ?1
-    AND rotated_at >= ?2 AND authenticated_at >= ?3;
+-- Of a stretch: its last id, unless it is the last one, and how many are live.
+SELECT
+    (
+        SELECT id FROM sessions WHERE id > ?4
+        ORDER BY id LIMIT 1 OFFSET ?5 - 1
+    ),
+    count(*) FILTER (WHERE live)
+FROM (
+    SELECT
+        revoked_at IS NULL AND idle_expires_at >= ?1 AND expires_at >= ?1
+        AND rotated_at >= ?2 AND authenticated_at >= ?3 AS live
+    FROM sessions WHERE id > ?4 ORDER BY id LIMIT ?5
+) AS stretch;
 
 -- name: add_stat
 INSERT INTO stats AS known (minute, name, labels, n)
@@ -628,6 +762,10 @@ DO UPDATE SET n = max(known.n, excluded.n);
 -- name: read_stats
 SELECT minute, name, labels, n FROM stats
 WHERE minute >= ?1 AND minute < ?2 ORDER BY minute, name, labels;
+
+-- name: sum_stats
+SELECT name, labels, sum(n), max(n) FROM stats
+WHERE minute >= ?1 AND minute < ?2 GROUP BY name, labels ORDER BY name, labels;
 
 -- name: totals
 SELECT
@@ -654,15 +792,23 @@ FROM webhooks ORDER BY id;
 -- name: swap_webhook
 UPDATE webhooks SET
     url = ?1, topics = ?2, sealed = ?3, allow_private = ?4,
-    disabled = ?5, failing_since = ?6, version = ?7
-WHERE id = ?8 AND version = ?9
+    disabled = ?5, failing_since = ?6, version = ?7,
+    handed_over = CASE WHEN disabled = 1 THEN ?8 ELSE handed_over END
+WHERE id = ?9 AND version = ?10
 RETURNING id;
 
 -- name: delete_webhook
 DELETE FROM webhooks WHERE id = ?1 AND version = ?2 RETURNING id;
 
+-- name: drop_waiting_deliveries
+DELETE FROM deliveries WHERE webhook_id = ?1 AND state = 'waiting';
+
 -- name: drop_deliveries
-DELETE FROM deliveries WHERE webhook_id = ?1;
+-- Of a webhook that is gone, in steps: the one writer has other work meanwhile.
+DELETE FROM deliveries WHERE id IN (
+    SELECT id FROM deliveries WHERE webhook_id = ?1 LIMIT ?2
+)
+RETURNING 1;
 
 -- name: hand_over
 UPDATE webhooks SET handed_over = ?1
@@ -692,7 +838,7 @@ RETURNING
 UPDATE deliveries SET
     not_before = ?1, state = ?2, attempts = ?3, tried_at = ?4,
     status = ?5, answer = ?6, leased_until = 0
-WHERE id = ?7;
+WHERE id = ?7 AND state = 'waiting';
 
 -- name: hurry
 UPDATE deliveries SET not_before = ?2
@@ -719,7 +865,23 @@ FROM webhooks GROUP BY secret;
 UPDATE webhooks SET sealed = ?1 WHERE id = ?2 AND sealed = ?3;
 
 -- name: sweep_stats
-DELETE FROM stats WHERE minute IN (SELECT DISTINCT minute FROM stats WHERE minute < ? LIMIT ?);
+DELETE FROM stats WHERE (minute, name, labels) IN (
+    SELECT minute, name, labels FROM stats WHERE minute < ? LIMIT ?
+);
 
--- name: sweep_deliveries
-DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE state <> 'waiting' AND created_at < ? LIMIT ?);
+-- name: find_old_deliveries
+-- Ids begin with the instant at which they were made.
+SELECT id FROM deliveries
+WHERE id < unhex(printf('%012x', max(?1, 0))) AND state <> 'waiting'
+ORDER BY id LIMIT ?2;
+
+-- name: find_many_deliveries
+SELECT one.id FROM webhooks JOIN deliveries AS one ON one.webhook_id = webhooks.id
+WHERE one.state <> 'waiting' AND one.id <= (
+    SELECT id FROM deliveries WHERE webhook_id = webhooks.id
+    ORDER BY id DESC LIMIT 1 OFFSET ?1
+)
+LIMIT ?2;
+
+-- name: sweep_delivery
+DELETE FROM deliveries WHERE id = ?1 AND state <> 'waiting';

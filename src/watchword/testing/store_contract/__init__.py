@@ -34,13 +34,14 @@ _GROUPS = (
         "ends",
         "examples",
         "feed",
+        "figures",
         "groups",
         "lists",
         "parallel",
         "races",
     ),
-    *("record_rules", "records", "reference", "self_service", "sessions", "upkeep"),
-    "waiting",
+    *("record_rules", "records", "reference", "searches", "self_service"),
+    *("sessions", "upkeep", "waiting", "webhooks"),
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
@@ -55,16 +56,19 @@ with needs("watchword[store-contract]"):
     from watchword.testing.store_contract.durability import DurabilityContract
     from watchword.testing.store_contract.ends import Ends
     from watchword.testing.store_contract.feed import FeedOfTheEnded
+    from watchword.testing.store_contract.figures import Figures
     from watchword.testing.store_contract.groups import Groups
     from watchword.testing.store_contract.lists import Lists
     from watchword.testing.store_contract.parallel import Parallel
     from watchword.testing.store_contract.races import Races
     from watchword.testing.store_contract.records import Records
     from watchword.testing.store_contract.reference import Reference
+    from watchword.testing.store_contract.searches import Searches
     from watchword.testing.store_contract.self_service import SelfService
     from watchword.testing.store_contract.sessions import Sessions
     from watchword.testing.store_contract.upkeep import Upkeep
     from watchword.testing.store_contract.waiting import OutboxOfMessages
+    from watchword.testing.store_contract.webhooks import Webhooks
 
 __all__ = ["Backend", "DurabilityContract", "StoreContract"]
 
@@ -81,7 +85,10 @@ class StoreContract(
     Credentials,
     CredentialRaces,
     Consents,
+    Searches,
+    Figures,
     OutboxOfMessages,
+    Webhooks,
     FeedOfTheEnded,
     Parallel,
     Races,

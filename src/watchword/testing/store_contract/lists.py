@@ -1,6 +1,6 @@
 """Contract: lists of sessions, a page at a time."""
 
-# ruff: noqa: S101 - a test suite: assertions over literal expectations
+# ruff: noqa: S101, PLR2004 - a test suite: assertions over literal expectations
 
 from __future__ import annotations
 
@@ -101,3 +101,41 @@ class Lists(OnAStore):
             listed += page.sessions
         assert (listed, page.onward) == ([alone], None)
         assert await living(stores) == [alone]
+
+    async def test_list_of_a_client_has_its_sessions_alone(
+        self, stores: Stores
+    ) -> None:
+        """Of an account or of all, however few there are among others."""
+        rows = [
+            a_session(
+                number,
+                account=number % 2,
+                client_id="app" if number % 10 in {0, 3} else "other",
+            )
+            for number in range(40)
+        ]
+        await put(stores, *rows)
+        alive = Alive.at(START, STRICT)
+        for account in (None, identifier(1)):
+            for client_id in ("app", "other", "ap", "\0", "\ud800"):
+                listed: list[Session] = []
+                after: bytes | None = None
+                while True:
+                    page = await stores.sessions.list(
+                        account,
+                        alive,
+                        after=after,
+                        limit=3,
+                        look=7,
+                        client_id=client_id,
+                    )
+                    assert len(page.sessions) <= 3
+                    listed += page.sessions
+                    after = page.onward
+                    if after is None:
+                        break
+                assert listed == [
+                    row
+                    for row in rows[::-1]
+                    if account in {None, row.account_id} and row.client_id == client_id
+                ]

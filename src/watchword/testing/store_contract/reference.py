@@ -295,6 +295,9 @@ class Histories(CredentialRules):
         self.same(lambda stores: stores.sessions.load(ids))
         self.same(lambda stores: living(stores, now=self.clock()))
         self.same(lambda stores: stores.accounts.list(limit=100))
+        self.same(
+            lambda stores: stores.accounts.search("", role="admin", limit=99, look=99)
+        )
         self.same(self.all_waiting)
         self.same(self.all_credentials)
         self.same(self.all_consents)

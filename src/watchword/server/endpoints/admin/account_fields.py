@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 
-from watchword.admin.accounts import AccountDetail
 from watchword.factors.proof import Method
 from watchword.passwords import is_unusable
 from watchword.ports.accounts import Account
-from watchword.server.responses import utc
+from watchword.server.admin_auth import admin_of
+from watchword.server.responses import Versioned, utc, versioned
 
 
-class AccountItem(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class AccountItem(Versioned, frozen=True, rename="camel", kw_only=True):
     """An account. `id` is the `sub` of its tokens. Times are UTC.
 
     `username` is null where it is known by its address alone. An `email` without
@@ -21,7 +23,6 @@ class AccountItem(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """
 
     id: str
-    version: int
     username: str | None
     email: str | None
     email_confirmed_at: datetime | None
@@ -50,6 +51,12 @@ class AccountView(AccountItem, frozen=True, rename="camel", kw_only=True):
     second_factor: SecondFactor
 
 
+class ChangedAccount(AccountView, frozen=True, rename="camel", kw_only=True):
+    """The account as it is now, and how many of its sessions were alive until now."""
+
+    revoked: int
+
+
 def item(account: Account) -> AccountItem:
     """The account as lists have it."""
     confirmed = account.email_confirmed_at
@@ -67,15 +74,26 @@ def item(account: Account) -> AccountItem:
     )
 
 
-def view(detail: AccountDetail) -> AccountView:
-    """The account as it is shown by itself."""
+async def shown(
+    request: Request, subject: str, *, status: int = 200, revoked: int | None = None
+) -> Response:
+    """The answer with the account as it is now. Raises NotFound, StoreUnavailable.
+
+    Another caller may have changed it since this one did. `revoked` is how many
+    sessions have ended.
+    """
+    detail = await admin_of(request).accounts.get(subject)
     enrolled = detail.factors
-    return AccountView(
-        **msgspec.structs.asdict(item(detail.account)),
-        second_factor=SecondFactor(
-            enrolled.methods,
-            len(enrolled.factors),
-            enrolled.codes_left,
-            enrolled.is_demanded,
-        ),
+    fields = msgspec.structs.asdict(item(detail.account))
+    fields["second_factor"] = SecondFactor(
+        enrolled.methods,
+        len(enrolled.factors),
+        enrolled.codes_left,
+        enrolled.is_demanded,
     )
+    content = (
+        AccountView(**fields)
+        if revoked is None
+        else ChangedAccount(**fields, revoked=revoked)
+    )
+    return versioned(content, status)

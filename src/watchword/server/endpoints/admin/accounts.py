@@ -1,15 +1,20 @@
-"""The calls of /api/admin/accounts: list, show, disable and enable accounts."""
+"""The calls of /api/admin/accounts: list, make, show, change and delete accounts."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.core.limits import ROLE_MAX, USER_NAME_MAX
+from watchword.core.limits import (
+    MAIL_ADDRESS_MAX,
+    ROLE_MAX,
+    ROLES_MAX,
+    USER_NAME_MAX,
+)
 from watchword.server.admin_auth import (
     admin_of,
     changes,
@@ -22,18 +27,27 @@ from watchword.server.endpoints.admin.account_fields import (
     AccountItem,
     AccountView,
     item,
-    view,
+    shown,
 )
 from watchword.server.endpoints.admin.fields import (
     NEXT,
     PAGE,
+    RequestBody,
     flag_in,
     page_query,
-    versioned,
 )
-from watchword.server.responses import JSON
+from watchword.server.parsing import parse_json, read_body
+from watchword.server.responses import JSON, done
 
-_ONE = "/accounts/{id}"
+ONE: Final = "/accounts/{id}"
+
+Name = Annotated[str, msgspec.Meta(max_length=USER_NAME_MAX)]
+Email = Annotated[str, msgspec.Meta(max_length=MAIL_ADDRESS_MAX)]
+Role = Annotated[str, msgspec.Meta(max_length=ROLE_MAX)]
+Roles = Annotated[tuple[Role, ...], msgspec.Meta(max_length=ROLES_MAX)]
+Locale = Annotated[
+    str, msgspec.Meta(max_length=64, description="A language, as in `de` or `de-AT`.")
+]
 
 
 class AccountList(msgspec.Struct, frozen=True):
@@ -43,12 +57,39 @@ class AccountList(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class ChangedAccount(AccountView, frozen=True, rename="camel", kw_only=True):
-    """The account as it is now, and how many of its sessions were alive until now."""
+class NewAccount(RequestBody, frozen=True, rename="camel"):
+    """An account that is to be made.
 
-    revoked: int
+    `emailConfirmed` says that the address is known to be its user's: otherwise a mail
+    asks for that. Without `username` the account is known by its address, which has to
+    be confirmed then. Without `password` the address is mailed a link to set one.
+    """
+
+    username: Name | None = None
+    email: Email | None = None
+    email_confirmed: bool = False
+    password: str | None = None
+    roles: Roles = ()
+    locale: Locale | None = None
 
 
+class ChangeAccount(RequestBody, frozen=True, rename="camel"):
+    """What shall change; the rest stays.
+
+    With `username` null the account is known by its address from now on. An `email`
+    that is not `emailConfirmed` becomes the account's when its user confirms it by the
+    mail that is sent there. `roles` replace those that it has.
+    """
+
+    username: Name | msgspec.UnsetType | None = msgspec.UNSET
+    email: Email | msgspec.UnsetType = msgspec.UNSET
+    email_confirmed: bool = False
+    roles: Roles | msgspec.UnsetType = msgspec.UNSET
+    locale: Locale | msgspec.UnsetType = msgspec.UNSET
+
+
+_NEW: Final = msgspec.json.Decoder(NewAccount)
+_CHANGE: Final = msgspec.json.Decoder(ChangeAccount)
 _Q = Annotated[
     str,
     msgspec.Meta(
@@ -66,6 +107,12 @@ _ROLE = Annotated[
 _DISABLED = Annotated[
     bool, msgspec.Meta(title="disabled", description="Disabled ones alone, or others.")
 ]
+_PROFILE_ERRORS: Final = (
+    errors.NameTaken,
+    errors.EmailInvalid,
+    errors.EmailTaken,
+)
+_NO_ADMIN: Final = "A client can neither change an account of an admin nor make one."
 
 
 async def list_accounts(request: Request) -> Response:
@@ -91,67 +138,103 @@ LIST = shows(
 )
 
 
+async def create(request: Request) -> Response:
+    operator = await writer(request)
+    body = parse_json(request, await read_body(request), _NEW)
+    account = await admin_of(request).accounts.create(
+        operator,
+        username=body.username,
+        email=body.email,
+        confirmed=body.email_confirmed,
+        password=body.password,
+        roles=body.roles,
+        locale=body.locale,
+    )
+    return await shown(request, account.subject, status=201)
+
+
+CREATE = changes(
+    "POST",
+    "/accounts",
+    create,
+    summary="Make an account",
+    description=f"404 where a mail is needed and none can be sent. {_NO_ADMIN}",
+    request=NewAccount,
+    example={"email": "ann@example.org", "emailConfirmed": True, "roles": ["staff"]},
+    response=AccountView,
+    status=201,
+    errors=(*_PROFILE_ERRORS, errors.PasswordRejected),
+)
+
+
 async def show(request: Request) -> Response:
     await reader(request)
-    detail = await admin_of(request).accounts.get(request.path_params["id"])
-    return versioned(view(detail), detail.account.version)
+    return await shown(request, request.path_params["id"])
 
 
 SHOW = shows(
-    _ONE,
+    ONE,
     show,
     summary="One account",
-    description="The `ETag` is its version, for the `If-Match` of changes.",
     response=AccountView,
     errors=(errors.NotFound,),
 )
 
 
-async def disable(request: Request) -> Response:
+async def change(request: Request) -> Response:
     operator = await writer(request)
     subject, version = request.path_params["id"], version_of(request)
-    count = await admin_of(request).accounts.disable(operator, subject, version)
-    return await _changed(request, count)
+    body = parse_json(request, await read_body(request), _CHANGE)
+    given = msgspec.structs.asdict(body)
+    await admin_of(request).accounts.update(
+        operator,
+        subject,
+        version,
+        username=None if body.username is msgspec.UNSET else body.username or "",
+        confirmed=body.email_confirmed,
+        **{
+            name: None if given[name] is msgspec.UNSET else given[name]
+            for name in ("email", "roles", "locale")
+        },
+    )
+    return await shown(request, subject)
 
 
-DISABLE = changes(
-    "POST",
-    f"{_ONE}/disable",
-    disable,
-    summary="Disable an account",
+CHANGE = changes(
+    "PATCH",
+    ONE,
+    change,
+    summary="Change an account",
     description=(
-        "It is refused from now on, and all of its sessions end. The last enabled "
-        "account of the admin role stays. A client can disable no account of that role."
+        "All of it is one change. Sessions have other roles from their next refresh "
+        "on. The last enabled account of the admin role keeps it. 404 where a mail is "
+        f"needed and none can be sent. {_NO_ADMIN}"
     ),
     is_versioned=True,
-    response=ChangedAccount,
-    errors=(errors.LastAdmin,),
+    request=ChangeAccount,
+    example={"roles": ["staff"]},
+    response=AccountView,
+    errors=(*_PROFILE_ERRORS, errors.LastAdmin),
 )
 
 
-async def enable(request: Request) -> Response:
+async def delete(request: Request) -> Response:
     operator = await writer(request)
     subject, version = request.path_params["id"], version_of(request)
-    await admin_of(request).accounts.enable(operator, subject, version)
-    return await _changed(request, 0)
+    await admin_of(request).accounts.delete(operator, subject, version)
+    return done()
 
 
-ENABLE = changes(
-    "POST",
-    f"{_ONE}/enable",
-    enable,
-    summary="Enable an account",
-    description="It can sign in again. Sessions that have ended stay so.",
+DELETE = changes(
+    "DELETE",
+    ONE,
+    delete,
+    summary="Delete an account",
+    description=(
+        "All of its sessions end. The last enabled account of the admin role stays. "
+        f"{_NO_ADMIN}"
+    ),
     is_versioned=True,
-    response=ChangedAccount,
+    status=204,
+    errors=(errors.LastAdmin,),
 )
-
-
-async def _changed(request: Request, revoked: int) -> Response:
-    """The account as it is now: another caller may have changed it since."""
-    detail = await admin_of(request).accounts.get(request.path_params["id"])
-    content = ChangedAccount(
-        **msgspec.structs.asdict(view(detail)),
-        revoked=revoked,
-    )
-    return versioned(content, detail.account.version)

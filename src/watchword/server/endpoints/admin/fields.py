@@ -1,9 +1,9 @@
-"""The fields and answers that several calls of the admin API share."""
+"""The bodies and queries of the admin API: what several calls share."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Final
 
 import msgspec
 from starlette.requests import Request
@@ -11,7 +11,6 @@ from starlette.requests import Request
 from watchword.core.limits import ADMIN_LIST, ADMIN_LIST_MAX
 from watchword.errors import InvalidRequest
 from watchword.server.parsing import query_of
-from watchword.server.responses import JSON
 
 After = Annotated[
     str, msgspec.Meta(title="after", description="The `next` of the page before.")
@@ -25,13 +24,27 @@ Limit = Annotated[
         le=ADMIN_LIST_MAX,
     ),
 ]
-PAGE = {"after": After, "limit": Limit}
+AccountQuery = Annotated[
+    str, msgspec.Meta(title="account", description="Of the account with that id alone.")
+]
+ClientQuery = Annotated[
+    str, msgspec.Meta(title="client", description="Of the client with that id alone.")
+]
+PAGE: Final = {"after": After, "limit": Limit}
 """The query of every list."""
 
-NEXT = (
+NEXT: Final = (
     "`next` is the `after` of the page that follows, null at the end. A page may have "
     "fewer items than were asked for, or none, and another follow."
 )
+
+
+class RequestBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a call takes. A member of another name is refused.
+
+    A mistyped one would leave as it is what was to change, and without `topics` a
+    webhook hears of everything.
+    """
 
 
 class PageQuery(msgspec.Struct, frozen=True):
@@ -61,8 +74,3 @@ def flag_in(fields: dict[str, str], name: str) -> bool | None:
     if given not in {"true", "false"}:
         raise InvalidRequest(f"{name} is true or false.")
     return given == "true"
-
-
-def versioned(content: Any, version: int, status: int = 200) -> JSON:  # noqa: ANN401 - as JSON
-    """The answer with one thing, and with its version as its `ETag`."""
-    return JSON(content, status, headers=[(b"etag", b'"%d"' % version)])

@@ -23,5 +23,10 @@ ENDPOINTS: Final = (
     browser_module.TYPES,
 )
 
-AT_ADMIN_LISTENER: Final = (health.HEALTH, health.READY, metrics.OPERATION)
+AT_ADMIN_LISTENER: Final = (
+    health.HEALTH,
+    health.READY,
+    metrics.OPERATION,
+    openapi.OPERATION,
+)
 """Those that the listener for operators serves too."""

@@ -153,6 +153,12 @@ OPERATION = Operation(
             ),
         ],
     },
+    headers={
+        "X-Auth-Subject": "The id of the account, or of a client by its own token.",
+        "X-Auth-Roles": "Its roles, separated by blanks.",
+        "X-Auth-Session": "The id of the session.",
+        "X-Auth-Scope": "The scopes, separated by blanks.",
+    },
     bearer=True,
     errors=(
         errors.InvalidRequest,

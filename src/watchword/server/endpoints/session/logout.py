@@ -37,7 +37,7 @@ from watchword.server.sign_in_cookie import drop_sign_in_cookie, sign_in_cookies
 from watchword.server.token_auth import (
     ACCESS_ERRORS,
     access_token,
-    authenticate_user,
+    authenticate_owner,
 )
 
 
@@ -172,7 +172,7 @@ async def _session_of(request: Request, token: str) -> bytes | None:
 
 
 async def logout_all(request: Request) -> Response:
-    account_id, _ = await authenticate_user(request)
+    account_id, _ = await authenticate_owner(request)
     count = await engine_of(request).sessions.end_all(
         account_id, EndReason.LOGOUT_EVERYWHERE, by=by_user(request)
     )

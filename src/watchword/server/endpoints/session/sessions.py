@@ -22,7 +22,7 @@ from watchword.server.parsing import (
     query_of,
 )
 from watchword.server.responses import JSON, utc
-from watchword.server.token_auth import ACCESS_ERRORS, authenticate_user
+from watchword.server.token_auth import ACCESS_ERRORS, authenticate_owner
 
 
 class Device(msgspec.Struct, frozen=True, rename="camel"):
@@ -68,7 +68,7 @@ Limit = Annotated[
 
 
 async def list_sessions(request: Request) -> Response:
-    account_id, current = await authenticate_user(request)
+    account_id, current = await authenticate_owner(request)
     sessions = engine_of(request).sessions
     after, limit = _query(request)
     page = await sessions.page(account_id, after=after, limit=limit)
@@ -109,7 +109,7 @@ def _query(request: Request) -> tuple[bytes | None, int]:
 
 
 async def end_session(request: Request) -> Response:
-    account_id, _ = await authenticate_user(request)
+    account_id, _ = await authenticate_owner(request)
     sessions = engine_of(request).sessions
     session_id = from_text(request.path_params["id"])
     if session_id is None:
