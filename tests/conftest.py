@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
+from starlette import routing
 
 from tests import order, rewriting
 from tests.patience import PATIENCE
@@ -59,6 +61,15 @@ def _authorities_read_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(http, "default_ssl_context", read)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _paths_compiled_once() -> Iterator[None]:
+    """A server does so when it starts. Here thousands start, with the same paths."""
+    with pytest.MonkeyPatch.context() as patched:
+        compiled = functools.cache(routing.compile_path)
+        patched.setattr(routing, "compile_path", compiled)
         yield
 
 
