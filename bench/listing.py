@@ -37,6 +37,8 @@ _RARE: Final = frozenset({EventType(records.RARE)})
 _UNUSED: Final = frozenset({EventType.MAIL_FAILED})
 """The log has none of these."""
 _SEVERAL: Final = frozenset({*_UNUSED, *map(EventType, records.KINDS)})
+_SHOWN: Final = 1_000_000
+"""Bytes of a table or index from which on its size is told."""
 _PAGE: Final[dict[str, Any]] = {"limit": ADMIN_LIST, "look": ADMIN_LOOK}
 
 
@@ -213,6 +215,10 @@ def lists(folder: Path, effort: Effort, store: StoreName) -> Row:
                 for name, spent in asked.items()
             },
             **{f"{name} built, s": seconds for name, seconds in built.items()},
-            **{f"{name}, MB": size / 1e6 for name, size in taken.items()},
+            **{
+                f"{name}, MB": size / 1e6
+                for name, size in sorted(taken.items())
+                if size > _SHOWN
+            },
         },
     )

@@ -41,7 +41,10 @@ def main() -> None:
     print("Filling a folder with 10,000 accounts and a week of events ...", flush=True)
     asyncio.run(fill(load_settings(), password, system_clock()))
     print(f"... done in {time.perf_counter() - begun:.0f} s, in {FOLDER}/", flush=True)
-    print(f"\n  {origin}/console\n  {ADMIN}\n  {password}\n", flush=True)
+    print(
+        f"\n  {origin}/console\n  name      {ADMIN}\n  password  {password}\n",
+        flush=True,
+    )
     program = str(Path(sys.executable).with_name("watchword"))
     os.execv(program, [program, "serve", "--port", str(port)])  # noqa: S606
 

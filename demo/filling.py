@@ -16,7 +16,7 @@ from demo.traffic import minutes
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import Settings
 from watchword.core.actor import Actor, By
-from watchword.core.limits import DAY, HOUR, MINUTE, SECOND
+from watchword.core.limits import DAY, MINUTE, SECOND
 from watchword.core.session import as_text, time_ordered_id
 from watchword.ports.audit import Trail
 from watchword.ports.stats import Stat
@@ -107,7 +107,7 @@ class _Demo:
             )
             fails = row.url == _FAILS
             if fails:
-                before, since = row, self._now - 3 * HOUR
+                before, since = row, self._now - 42 * MINUTE
                 row = replace(row, version=row.version + 1, failing_since=since)
                 await self._stores.webhooks.swap(before, row, None)
             deliveries = [

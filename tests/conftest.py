@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import signal
@@ -11,8 +12,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
+from starlette import routing
 
-from tests import rewriting
+from tests import order, rewriting
 from tests.patience import PATIENCE
 from tests.servers import guard, process
 from tests.tools import find
@@ -62,6 +64,15 @@ def _authorities_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _paths_compiled_once() -> Iterator[None]:
+    """A server does so when it starts. Here thousands start, with the same paths."""
+    with pytest.MonkeyPatch.context() as patched:
+        compiled = functools.cache(routing.compile_path)
+        patched.setattr(routing, "compile_path", compiled)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The developer's own WATCHWORD_* variables decide nothing here."""
@@ -71,6 +82,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest makes its own folder
 def pytest_configure(config: pytest.Config) -> None:
+    # What is collected stays: to look for garbage in it is a third of collecting.
+    gc.disable()
     _hear_interrupts()
     config.stash[_absent] = {}
     if guard.folder() is None:
@@ -102,6 +115,7 @@ def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """A test whose program is absent is not collected: tests/tools.py."""
+    items[:] = order.ordered(items)
     absent = config.stash[_absent]
     for item in items.copy():
         needed = (name for mark in item.iter_markers("needs") for name in mark.args)
@@ -117,6 +131,23 @@ def pytest_collection_modifyitems(
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """By file, but for what goes together."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    # Only the controller of the workers needs it.
+    from xdist.scheduler import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        LoadFileScheduling,
+    )
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return order.scope_of(nodeid)
+
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Every worker has collected the same tests."""
     output = getattr(node, "workeroutput", {})  # one that crashed has none
@@ -126,6 +157,7 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_collection_finish() -> None:
     """The tests, and what they import, live as long as the run: no garbage is there."""
     gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from tests.rows import in_one
 from watchword.accounts.names import checked_roles, normalise_name
 from watchword.accounts.registry import Accounts
 from watchword.attempts import throttle_costs
@@ -563,7 +564,7 @@ def test_a_name_has_one_spelling(name: str) -> None:
     assert normalise_name(name) == NAMES[name]
 
 
-@pytest.mark.parametrize(
+@in_one(
     "name",
     [
         *("", " ", "\n", "x" * (USER_NAME_MAX + 1), "ﷺ" * 15, "a\0", "a\x7f"),

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.rows import in_one
 from watchword.clients.authentication import ClientAuthentication
 from watchword.clients.registry import Clients
 from watchword.clients.rules import FIRST_PARTY
@@ -168,7 +169,7 @@ async def test_a_resource_servers_credentials_are_for_that_alone(
     assert client.grants == grants
 
 
-@pytest.mark.parametrize(
+@in_one(
     ("name", "options"),
     [
         *[(name, {}) for name in ("", "-a", ".a", "a b", "ä", "a/b", "a\n", "a" * 65)],

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 from pydantic import ValidationError
 
+from tests.rows import in_one
 from watchword.config import Settings, load_settings
 from watchword.config.effective import effective_settings
 from watchword.core import limits
@@ -164,7 +165,7 @@ def test_a_duration_is_whole_seconds(text: object, seconds: int) -> None:
     assert load_settings(access_ttl=text).access_ttl == seconds
 
 
-@pytest.mark.parametrize(
+@in_one(
     ("name", "value"),
     [
         *[("ACCESS_TTL", v) for v in ("0s", "61m", "2 minutes", "-1", "1.5m", "m")],
@@ -233,6 +234,7 @@ def test_a_wrong_value_is_told_by_its_name_and_what_is_allowed(
 ) -> None:
     env(**{name: value})
     assert fault().startswith(f"WATCHWORD_{name} must be ")
+    env(**{name: ""})
 
 
 def test_a_fault_is_one_sentence_for_humans(env: Any) -> None:
@@ -338,10 +340,8 @@ def test_a_name_that_no_platform_makes_is_still_told(name: str, env: Any) -> Non
 BOM = "\ufeff"
 
 
-@pytest.mark.parametrize(
-    "end", ["\n", "\r\n", BOM, " ", "\t", "\x7f", "\N{NO-BREAK SPACE}"]
-)
-@pytest.mark.parametrize(
+@in_one("end", ["\n", "\r\n", BOM, " ", "\t", "\x7f", "\N{NO-BREAK SPACE}"])
+@in_one(
     ("name", "value"),
     [
         ("audience", "my api"),
@@ -369,6 +369,7 @@ def test_what_cannot_be_seen_at_an_end_is_not_part_of_a_value(
     env(**{name.upper(): ""}, CONFIG=f"w.toml{end}")
     (folder / "w.toml").write_text(f"{BOM}{name} = {json.dumps(written)}", "utf-8")
     assert getattr(load_settings(), name) == expected
+    env(CONFIG="")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\t\x00", BOM])

@@ -36,6 +36,7 @@ from tests.pages import (
     script_of,
     without_blocks,
 )
+from tests.rows import in_one
 from tests.server.live import RUNNER
 from tests.servers.process import end, wait_for
 from watchword import errors
@@ -239,7 +240,7 @@ def test_the_tables_that_are_made_leave_nothing_out() -> None:
     assert {row[0].strip("`").split()[0] for row in commands} == set(main.commands)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@in_one("name", NAMES)
 def test_no_page_names_a_setting_that_there_is_not(name: str) -> None:
     known = {f"{ENV_PREFIX}{field.upper()}" for field in Settings.model_fields}
     known |= {FILE_VARIABLE, f"{ENV_PREFIX}NAME"}
@@ -308,7 +309,7 @@ def test_the_security_page_has_the_numbers_of_the_throttle() -> None:
 # Links
 
 
-@pytest.mark.parametrize("name", NAMES)
+@in_one("name", NAMES)
 def test_every_link_leads_somewhere(name: str) -> None:
     page = ROOT / name
     for target in re.findall(r"\]\(([^)]+)\)", without_blocks(page)):
@@ -322,7 +323,7 @@ def test_every_link_leads_somewhere(name: str) -> None:
             assert anchor in anchors_of(there), target
 
 
-@pytest.mark.parametrize("name", NAMES)
+@in_one("name", NAMES)
 def test_no_page_names_this_machine(name: str) -> None:
     text = (ROOT / name).read_text()
     assert not re.search(r"/(home|root|work|tmp|Users)/", text)

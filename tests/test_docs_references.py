@@ -15,6 +15,7 @@ import click
 import pytest
 
 from tests.pages import NAMES, ROOT, blocks_of, tables_of, without_blocks
+from tests.rows import in_one
 from watchword.cli import main
 from watchword.core import limits
 from watchword.server.serve import GRACE_SECONDS, KEEP_ALIVE_SECONDS
@@ -67,7 +68,7 @@ def has_case(path: Path, case: str) -> bool:
     return any(f'"{case}"' in file.read_text() for file in (path, *beside))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@in_one("name", NAMES)
 def test_every_test_that_is_named_is_there(name: str) -> None:
     found = re.findall(
         r"`(tests/[\w/.]+)(?:::(?:Test\w+::)?(\w+)(?:\[([^]`]+)\])?)?`", text_of(name)
@@ -214,7 +215,7 @@ def assert_parses(words: list[str]) -> None:
         command.make_context(command.name, list(words))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@in_one("name", NAMES)
 def test_every_command_that_is_shown_is_one(name: str) -> None:
     for words, whole in commands_in(ROOT / name):
         try:

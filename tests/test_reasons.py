@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 from redis import exceptions as redis
 
+from tests.rows import in_one
 from watchword.reasons import reason_of
 
 SENTENCES = [
@@ -45,7 +46,7 @@ SENTENCES = [
 ]
 
 
-@pytest.mark.parametrize(("error", "sentence"), SENTENCES, ids=repr)
+@in_one(("error", "sentence"), SENTENCES)
 def test_a_fault_is_a_sentence(error: Exception, sentence: str) -> None:
     assert reason_of(error).startswith(sentence)
     wrapped = RuntimeError("not this")

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-import pytest
-
 from tests.pages import ROOT, blocks_of
+from tests.rows import in_one
 from watchword.core import limits
 from watchword.server.serve import KEEP_ALIVE_SECONDS
 from watchword.stores.postgresql.pool import SIZE
@@ -27,7 +26,7 @@ def sums() -> Iterator[tuple[str, str, str]]:
                 yield label, *given.split(" = ")
 
 
-@pytest.mark.parametrize(("label", "given", "result"), list(sums()))
+@in_one(("label", "given", "result"), list(sums()))
 def test_the_arithmetic_is_right(label: str, given: str, result: str) -> None:
     assert re.fullmatch(r"[\d,.×/+() ]+", given), label
     value = eval(given.replace(",", "").replace("×", "*"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
@@ -156,22 +157,55 @@ class Visitor:
         A renderer costs more than most tests: what can be emptied is used again. What a
         script of every page has changed, as the page's own clock, cannot.
         """
-        self.context.unroute_all()
-        self.context.set_offline(offline=False)
-        self.context.clear_cookies()
-        for page in self.context.pages:
-            page.unroute_all()
-            page.goto("about:blank")
-            self._is_changed |= page.evaluate("'__pwClock' in window")
-        if self._is_changed or not self.context.pages:
-            return False
-        # Another server may get the same port.
-        devices = self.context.new_cdp_session(self.context.pages[0])
-        for origin in (self.site.origin, self.site.elsewhere):
-            all_of_it = {"origin": origin, "storageTypes": "all"}
-            devices.send("Storage.clearDataForOrigin", all_of_it)
-        devices.detach()
-        return True
+        is_empty = emptied(self.context, self.site.origin, self.site.elsewhere)
+        return is_empty and not self._is_changed
+
+
+def emptied(context: BrowserContext, *origins: str) -> bool:
+    """Whether nothing is left in it of these servers, nor in its pages."""
+    context.unroute_all()
+    context.set_offline(offline=False)
+    context.clear_cookies()
+    is_changed = not context.pages
+    for page in context.pages:
+        page.unroute_all()
+        page.goto("about:blank")
+        is_changed |= page.evaluate("'__pwClock' in window")
+    if is_changed:
+        return False
+    # Another server may get the same port.
+    devices = context.new_cdp_session(context.pages[0])
+    for origin in origins:
+        all_of_it = {"origin": origin, "storageTypes": "all"}
+        devices.send("Storage.clearDataForOrigin", all_of_it)
+    devices.detach()
+    return True
+
+
+class Others:
+    """Browsers besides the visitor's, of the same Chromium: used again, if empty."""
+
+    def __init__(self, chromium: Browser) -> None:
+        self._chromium = chromium
+        self._left: dict[str, list[BrowserContext]] = {}
+
+    @contextmanager
+    def one(self, *origins: str, **options: Any) -> Iterator[BrowserContext]:
+        """One that is new at these servers. It has a page already."""
+        left = self._left.setdefault(str(options), [])
+        if left:
+            context = left.pop()
+        else:
+            context = self._chromium.new_context(**options)
+            context.set_default_timeout(PATIENCE * 1000)
+            context.new_page()
+        yield context
+        for page in context.pages[1:]:
+            page.close()
+        if emptied(context, *origins):
+            left.append(context)
+        else:
+            context.close()
 
 
 @pytest.fixture(scope="package")
@@ -194,6 +228,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def left() -> list[BrowserContext]:
     """What the visitor before has left, empty."""
     return []
+
+
+@pytest.fixture(scope="package")
+def others(chromium: Browser) -> Others:
+    return Others(chromium)
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import Others
 from tests.mail.mailbox import Mailbox
-from tests.patience import PATIENCE
 from tests.server.live import Live
+from tests.servers.process import free_port
 
 ADDRESS: Final = "mara@example.org"
 ANOTHER: Final = "mara@example.net"
@@ -24,26 +25,31 @@ THIRD: Final = "a hat for each of the seven days"
 class Town:
     """A server, its mail, and browsers."""
 
-    def __init__(self, live: Live, chromium: Browser) -> None:
+    def __init__(self, live: Live, others: Others) -> None:
         self.url = live.url
         self.mail = Mailbox(live.data)
-        self._chromium = chromium
+        self._others = others
 
     @contextmanager
     def browser(self, **options: Any) -> Iterator[Page]:
         """A page of a browser with a jar of its own."""
-        context = self._chromium.new_context(base_url=self.url, **options)
-        context.set_default_timeout(PATIENCE * 1000)
-        yield context.new_page()
-        context.close()
+        with self._others.one(self.url, base_url=self.url, **options) as context:
+            yield context.pages[0]
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    """One server after the other is at the same address, for the same browsers."""
+    return free_port()
 
 
 @pytest.fixture
-def town(chromium: Browser, tmp_path: Path) -> Iterator[Town]:
+def town(others: Others, tmp_path: Path, port: int) -> Iterator[Town]:
     # Mail to unknown addresses would wait for its turn, three seconds a message.
     given: dict[str, Any] = {"WATCHWORD_MAIL_RATE": "6000"}
-    with Live(tmp_path / "data", WATCHWORD_REGISTRATION="open", **given) as live:
-        yield Town(live, chromium)
+    live = Live(tmp_path / "data", port=port, WATCHWORD_REGISTRATION="open", **given)
+    with live:
+        yield Town(live, others)
 
 
 def press(page: Page, name: str) -> None:

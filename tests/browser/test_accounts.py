@@ -6,12 +6,11 @@ from typing import Any, Final
 
 import pyotp
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.browser.conftest import Tab, Visitor
+from tests.browser.conftest import Others, Tab, Visitor
 from tests.browser.serving import Fault
 from tests.pages import ROOT, blocks_of
-from tests.patience import PATIENCE
 from tests.scenarios.api import BASE, PASSWORD
 from watchword.core import one_time_token
 from watchword.core.actor import APP
@@ -69,21 +68,19 @@ def test_registered_confirmed_and_signed_in_in_every_tab(
 
 
 def test_another_browser_is_asked_for_the_password(
-    visitor: Visitor, chromium: Browser
+    visitor: Visitor, others: Others
 ) -> None:
     tab = visitor.open()
     tab.do("register", EMAIL, PHRASE)
     visitor.site.token_to(EMAIL)
     tab.do("resend")
     token = visitor.site.token_to(EMAIL)
-    context = chromium.new_context()
-    context.set_default_timeout(PATIENCE * 1000)
-    elsewhere = Visitor(context, visitor.site).open()
-    for wrong in ({}, {"password": OTHER}):
-        assert elsewhere.do("confirm", token, wrong) == "invalid_credentials"
-    assert elsewhere.do("confirm", token, {"password": PHRASE}) == "ok"
-    assert (elsewhere.call(), tab.call()) == (200, "signed_out")
-    context.close()
+    with others.one(visitor.site.origin) as context:
+        elsewhere = Visitor(context, visitor.site).open()
+        for wrong in ({}, {"password": OTHER}):
+            assert elsewhere.do("confirm", token, wrong) == "invalid_credentials"
+        assert elsewhere.do("confirm", token, {"password": PHRASE}) == "ok"
+        assert (elsewhere.call(), tab.call()) == (200, "signed_out")
 
 
 @EITHER
@@ -196,7 +193,7 @@ def test_what_a_token_is_for_can_be_seen(visitor: Visitor) -> None:
 
 
 def test_the_page_of_the_documentation_confirms_by_its_button(
-    visitor: Visitor, chromium: Browser
+    visitor: Visitor, others: Others
 ) -> None:
     """Where another browser has registered, it asks for the password."""
     blocks = blocks_of(ROOT / "docs/accounts.md")
@@ -204,19 +201,16 @@ def test_the_page_of_the_documentation_confirms_by_its_button(
     visitor.site.line.pages["/confirm"] = page
     visitor.open().do("register", EMAIL, PHRASE)
     token = visitor.site.token_to(EMAIL)
-    context = chromium.new_context()
-    context.set_default_timeout(PATIENCE * 1000)
-    for where, typed in ((context, PHRASE), (visitor.context, "")):
-        opened = where.new_page()
+    with others.one(visitor.site.origin) as context:
+        opened = context.pages[0]
         opened.goto(f"{visitor.site.origin}/confirm#{token}")
-        button = opened.get_by_role("button", name="Create the account")
-        button.click()
-        if typed:
-            expect(opened.get_by_label("Your password")).to_be_visible()
-            assert "#" not in opened.url
-            continue
-        expect(opened.get_by_role("status")).to_have_text("Welcome.")
-    context.close()
+        opened.get_by_role("button", name="Create the account").click()
+        expect(opened.get_by_label("Your password")).to_be_visible()
+        assert "#" not in opened.url
     opened = visitor.context.new_page()
+    opened.goto(f"{visitor.site.origin}/confirm#{token}")
+    opened.get_by_role("button", name="Create the account").click()
+    expect(opened.get_by_role("status")).to_have_text("Welcome.")
+    opened.goto("about:blank")
     opened.goto(f"{visitor.site.origin}/confirm#something")
     expect(opened.get_by_role("status")).to_have_text("Not a registration.")

@@ -58,7 +58,8 @@ def test_a_webhook_from_its_making_to_its_end(terminal: Terminal) -> None:
     terminal.run("webhooks", "remove", one)
     assert terminal.json("webhooks", "list") == []
     for words in (("show", one), ("remove", "x"), ("deliveries", as_text(bytes(16)))):
-        terminal.run("webhooks", *words, code=1)
+        refused = terminal.run("webhooks", *words, code=1)
+        assert "There is no webhook of that id." in refused.stderr
     written = terminal.run("audit").stdout
     assert written.count("webhook_") == 7
     assert URL not in written

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.test_rotation import session
+from tests.rows import in_one
 from watchword.core import limits
 from watchword.core.access_token import (
     RESERVED,
@@ -245,7 +246,7 @@ WRONG_OF_CLIENT: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
+@in_one("wrong", WRONG)
 def test_wrong_claims_are_invalid_and_never_said_to_be_expired(wrong: str) -> None:
     with pytest.raises(TokenInvalid):
         check(**WRONG[wrong])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from tests.rows import in_one
 from watchword.core.authorize import (
     AskConsent,
     AuthorizationRequest,
@@ -75,7 +76,7 @@ def verdict_on(
     )
 
 
-@pytest.mark.parametrize(
+@in_one(
     ("request_", "client", "fault"),
     [
         ({"repeated": ("client_id", "state")}, {}, PageFault.CLIENT),

@@ -6,6 +6,7 @@ import ipaddress
 
 import pytest
 
+from tests.rows import in_one
 from watchword.core.network import (
     caller_of,
     is_loopback,
@@ -17,7 +18,7 @@ from watchword.core.network import (
 )
 
 
-@pytest.mark.parametrize(
+@in_one(
     ("spelled", "plain"),
     [
         ("192.0.2.1", "192.0.2.1"),
@@ -43,7 +44,7 @@ def test_an_address_has_one_form(spelled: str, plain: str) -> None:
     assert plain_address(spelled) == plain
 
 
-@pytest.mark.parametrize(
+@in_one(
     "text",
     [
         *("", " ", '"', "unknown", "_hidden", "localhost", "localhost:80", "-"),

@@ -13,6 +13,7 @@ from tests.core.redirect_uris import (
     VARIANTS,
     WEB,
 )
+from tests.rows import in_one
 from watchword.core import limits, redirect_uri
 
 ALL = (WEB, DEEP, LOCAL, SIX, NAMED, PRIVATE)
@@ -25,7 +26,7 @@ def test_what_may_be_registered_is_registered_as_it_is(uri: str) -> None:
     assert not redirect_uri.is_registered(uri, [])
 
 
-@pytest.mark.parametrize(
+@in_one(
     ("uri", "says"),
     [
         ("", "characters"),
@@ -70,7 +71,7 @@ def test_what_may_not_is_told_in_a_sentence(uri: str, says: str) -> None:
     assert fault.endswith(".")
 
 
-@pytest.mark.parametrize(("registered", "given"), VARIANTS)
+@in_one(("registered", "given"), VARIANTS)
 def test_nothing_but_the_same_string_is_registered(registered: str, given: str) -> None:
     assert not redirect_uri.is_registered(given, [registered])
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.rows import in_one
 from watchword.core.actor import EndReason
 from watchword.core.limits import (
     BROWSER_GRACE,
@@ -377,7 +378,7 @@ ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
 }
 
 
-@pytest.mark.parametrize("row", ROWS)
+@in_one("row", ROWS)
 def test_every_row_of_the_rule(row: str) -> None:
     stored, shown, verdict = ROWS[row]
     assert judged(stored, shown) == verdict
@@ -426,8 +427,8 @@ FAULTS: list[tuple[str, dict[str, Any], dict[str, Any], Verdict]] = [
 ]
 
 
-@pytest.mark.parametrize("first", range(len(FAULTS)))
-@pytest.mark.parametrize("second", range(len(FAULTS)))
+@in_one("first", range(len(FAULTS)))
+@in_one("second", range(len(FAULTS)))
 def test_the_first_check_that_fails_decides(first: int, second: int) -> None:
     row: dict[str, Any] = {}
     shown: dict[str, Any] = {}

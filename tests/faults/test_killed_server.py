@@ -13,7 +13,7 @@ from tests.faults.serving import rewound, serving
 from tests.servers.stores import STORES
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [6, pytest.param(30, marks=pytest.mark.slow)])
 # Kills of the database itself are tests/faults/test_postgresql.py.
 @pytest.mark.parametrize(
     "store", ["sqlite", pytest.param("postgresql-16", marks=pytest.mark.slow)]

@@ -34,7 +34,7 @@ def place(database: Postgresql) -> Place:
     return Place(database.new_database(), None)
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [6, pytest.param(30, marks=pytest.mark.slow)])
 async def test_kills_lose_nothing(
     database: Postgresql, place: Place, kills: int, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ def place(valkey: Redis, tmp_path: Path) -> Place:
     return Place(f"sqlite:///{tmp_path}/records.db", valkey.url())
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [6, pytest.param(30, marks=pytest.mark.slow)])
 async def test_kills_lose_nothing(
     valkey: Redis, place: Place, kills: int, tmp_path: Path
 ) -> None:

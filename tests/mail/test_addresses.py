@@ -7,6 +7,7 @@ from email_validator import validate_email
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.rows import in_one
 from watchword.errors import EmailInvalid
 from watchword.mail.addresses import folded, masked, read_address
 
@@ -35,7 +36,7 @@ def test_mail_goes_to_the_address_as_written_and_accounts_have_one_key(
     assert again == found
 
 
-@pytest.mark.parametrize(
+@in_one(
     "text",
     [
         *["", "@", "a", "a@", "@b.example", "a@b@c.example", "a@b.example@"],

@@ -63,7 +63,10 @@ def test_the_next_process_of_a_page_goes_on_from_its_numbers(
     killed.count(Counter.SIGN_INS, "password", "success", n=5)
     killed.set(Gauge.FEED_FOLLOWERS, 4)
     killed.mark("sign_ins", "success", 3)
-    ours.page(0).set(Gauge.FEED_FOLLOWERS, 1)
+    killed.set(Gauge.PROCESS_START, 100)
+    other = ours.page(0)
+    other.set(Gauge.FEED_FOLLOWERS, 1)
+    other.set(Gauge.PROCESS_START, 100)
     used = killed._heads[0]
     killed._page[used : used + 40] = b"{" * 40  # it is killed here
     ours.retire(1)
@@ -74,10 +77,12 @@ def test_the_next_process_of_a_page_goes_on_from_its_numbers(
     assert list(heir.marks()) == [("sign_ins", "success", 3)]
     heir.count(Counter.SIGN_INS, "password", "success")
     heir.count(Counter.SIGN_INS, "passkey", "success")
+    heir.set(Gauge.PROCESS_START, 160)
     found = shown(ours)
     assert found["watchword_sign_ins_total{password,success}"] == 6
     assert found["watchword_sign_ins_total{passkey,success}"] == 1
     assert found["watchword_feed_followers{}"] == 1
+    assert found["process_start_time_seconds{}"] == 160  # so restarts are seen
 
 
 def test_processes_of_two_versions_count_in_one_memory(

@@ -1,4 +1,4 @@
-"""People at work: they refresh and call without a pause, at whichever server answers.
+"""People at work: they refresh and call all the time, at whichever server answers.
 
 A person stores the retry key before it is sent, and goes on with it, at the next
 server, where a connection is refused or broken or the answer is 503.
@@ -18,6 +18,7 @@ from tests.patience import auntil
 from tests.scenarios.api import Api, Server
 from tests.scenarios.world import key
 
+REST = 0.005  # seconds
 Call = Callable[[Api], Awaitable[httpx2.Response]]
 
 
@@ -47,6 +48,8 @@ class Person:
                 if step == self._refresh:
                     self.tokens = answer.json()
                     self.rotations += 1
+            # Without any rest they take the processors that the story is waiting for.
+            await asyncio.sleep(REST)
 
     async def _refresh(self, api: Api) -> httpx2.Response:
         return await api.refresh(self.tokens["refreshToken"], key(self._keys))

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from tests.patience import auntil
 from tests.scenarios.api import Server, settings_for
-from tests.scenarios.people import alive, at_work, more_from, workers_of
+from tests.scenarios.people import REST, alive, at_work, more_from, workers_of
 from watchword.first_start import prepare
 from watchword.server import workers
 from watchword.server.workers import Workers
@@ -70,6 +70,7 @@ async def test_sighup_replaces_the_workers_one_by_one_and_refuses_no_connection(
                 except httpx2.TransportError:  # accepted by one that was stopping
                     continue
             count += 1
+            await asyncio.sleep(REST)
         return count
 
     async with at_work([server], 2) as people:

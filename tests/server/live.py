@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from tests.patience import PATIENCE, until
 from tests.servers.forked import Forked
-from tests.servers.process import end
+from tests.servers.process import end, free_port
 
 PASSWORD = "correct-horse-battery-staple-41"
 RUNNER = Path(__file__).with_name("runner.py")
@@ -38,15 +38,14 @@ class Live:
         clock: bool = False,
         files: tuple[int, int] | None = None,
         context: ssl.SSLContext | None = None,
+        port: int = 0,
         **environment: str,
     ) -> None:
         self.data = data
         self.context = context
         self.host = "127.0.0.1"
         self._log = data.parent / f"{data.name}.log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = port or free_port()
         self._program = program
         self._files = files
         front = [str(PROGRAM), "serve"] if program else [str(RUNNER), str(seconds)]

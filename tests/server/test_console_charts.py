@@ -95,6 +95,7 @@ def test_the_overview_says_what_there_is_and_what_there_is_not() -> None:
     )
     view = overview_of(figures, "24h", notable=(), failing=0)
     said = {tile.title: (tile.value, tile.hint) for tile in view.tiles}
+    assert said["Live sessions"] == ("41", "40 to 41")
     assert said["Sign-ins"] == ("3", "75.0 % of 4 tries")
     assert said["Refreshes"] == ("95", "1 in 95 was a retry")
     assert said["Reuse of tokens"] == ("2", "2 sessions ended")

@@ -118,6 +118,7 @@ async def test_an_operator_changes_an_account(operator: Operator) -> None:
     assert "on its way" in await operator.done(screen, "send-reset")
     assert "disabled" in await operator.done(screen, "disable")
     assert (await engine.accounts.get("mia")).disabled
+    assert "disabled, by admin root" in operator.page.text
     assert "enabled" in await operator.done(screen, "enable")
     assert "deleted" in await operator.done(screen, "delete")
     answer = await operator.get(f"/console/{screen}")
@@ -173,7 +174,7 @@ async def test_an_operator_invites_and_tests_the_mail(operator: Operator) -> Non
     assert await operator.pages.code_to("jo@example.org")
     assert "withdrawn" in await operator.done("mail", "withdraw")
     assert "jo@example.org" not in operator.page.text
-    assert "has taken" in await operator.done("mail", "test", to="me@example.org")
+    assert "handed over" in await operator.done("mail", "test", to="me@example.org")
 
 
 async def test_an_operator_changes_webhooks_and_sees_their_secrets_once(

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
+from tests.rows import in_one
 from tests.scenarios.api import BASE, LocalApi, bearer, local_api, settings_for
 from watchword.errors import Overloaded
 from watchword.server.endpoints import ENDPOINTS
@@ -168,7 +169,7 @@ async def test_a_503_may_be_read_too(
     assert "retry-after" in words(granted(answer)["expose-headers"])
 
 
-@pytest.mark.parametrize("path", sorted({one.path for one in ENDPOINTS}))
+@in_one("path", sorted({one.path for one in ENDPOINTS}))
 async def test_a_preflight_of_an_allowed_origin_allows_what_pages_need(
     open_to_apps: httpx2.AsyncClient, path: str
 ) -> None:

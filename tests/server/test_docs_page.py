@@ -45,18 +45,7 @@ GROUND: dict[Literal["light", "dark"], str] = {
     "dark": "rgb(13, 19, 28)",
 }
 TITLE = {"dark": "rgb(210, 214, 215)", "light": "rgb(59, 65, 81)"}  # Swagger UI's own
-TRIED = (
-    "login",
-    "login/continue",
-    "login/enrol/totp",
-    "login/enrol/totp/confirm",
-    "factors/totp",
-    "factors/totp/confirm",
-    "step-up",
-    "refresh",
-    "secure",
-    "logout",
-)
+STEPS = ("login", "secure", "refresh", "logout")
 STATIC = resources.files("watchword.server") / "static"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LAUNCH_ARGS = [
@@ -196,24 +185,41 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def tried(origin: str) -> Any:
-    """The document with the calls alone that the visits try out.
+def document(origin: str) -> Any:
+    return json.loads(_get(f"{origin}/openapi.json")[2])
 
-    Swagger UI draws all of them anew when one has changed: seconds for what no test
-    looks at.
+
+def part_of(document: Any, calls: set[str]) -> Any:
+    """The document with these calls and the schemas that they refer to.
+
+    Swagger UI resolves all of it, and draws all calls anew when one has changed:
+    seconds for what no test looks at.
     """
-    document = json.loads(_get(f"{origin}/openapi.json")[2])
-    calls = {f"/api/auth/{call}": call for call in TRIED}
-    assert calls.keys() <= document["paths"].keys()
-    document["paths"] = {
-        path: document["paths"][path] for path in document["paths"] if path in calls
-    }
-    return document
+    paths, known = document["paths"], document["components"]["schemas"]
+    assert calls <= paths.keys()
+    part = {"paths": {one: paths[one] for one in paths if one in calls}}
+    schemas: dict[str, Any] = {}
+    while new := _schemas_of({**part, **schemas}) - schemas.keys():
+        schemas |= {name: known[name] for name in new}
+    return (
+        document | part | {"components": document["components"] | {"schemas": schemas}}
+    )
+
+
+def _schemas_of(part: Any) -> set[str]:
+    return set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(part)))
 
 
 @pytest.fixture
-def docs(page: Page, origin: str, tried: Any) -> Iterator[DocsPage]:
-    """A visit: the page anew. The one before has kept nothing, or its test failed."""
+def docs(
+    request: pytest.FixtureRequest, page: Page, origin: str, document: Any
+) -> Iterator[DocsPage]:
+    """A visit: the page anew. The one before has kept nothing, or its test failed.
+
+    The document has the six steps and the calls that the test names.
+    """
+    calls = {f"/api/auth/{call}" for call in (*STEPS, *getattr(request, "param", ()))}
+    tried = part_of(document, calls)
     page.route("**/openapi.json", lambda route: route.fulfill(json=tried))
     yield from visit(page, origin)
 
@@ -248,15 +254,20 @@ def padlocks(docs: DocsPage) -> set[str | None]:
     return {button.get_attribute("aria-label") for button in buttons.all()}
 
 
+def test_the_whole_document_is_drawn_and_asks_for_no_token_yet(
+    whole_docs: DocsPage,
+) -> None:
+    """No padlock is closed, not where a call could do without a token either."""
+    assert padlocks(whole_docs) == {UNLOCKED}
+
+
 def test_the_six_steps_are_clicked_through_without_copying_a_token(
-    whole_docs: DocsPage, live: Live
+    docs: DocsPage, live: Live
 ) -> None:
     """Open editors and closed ones get the tokens; logout takes the authorization.
 
-    No padlock is closed before the sign-in, not where a call could do without a token
-    either; after it that one is.
+    After the sign-in the padlock is closed, too, of a call that could do without.
     """
-    docs = whole_docs
     assert padlocks(docs) == {UNLOCKED}
     docs.go_to_step(4)
     expect(docs.body("refresh")).to_have_value(re.compile("ww_rt_…"))
@@ -298,6 +309,7 @@ def test_the_six_steps_are_clicked_through_without_copying_a_token(
     docs.expect_answer("refresh", 401, "session_revoked")
 
 
+@pytest.mark.parametrize("docs", [["step-up"]], indirect=True)
 def test_tokens_of_every_call_are_carried_to_the_next(docs: DocsPage) -> None:
     """Else the refresh after a step-up would be with a spent token, and end it all.
 
@@ -339,6 +351,11 @@ def test_tokens_of_every_call_are_carried_to_the_next(docs: DocsPage) -> None:
     assert docs.retry_keys[2:] == ["typed-in-by-hand-0001"] * 2
 
 
+@pytest.mark.parametrize(
+    "docs",
+    [["factors/totp", "factors/totp/confirm", "step-up", "login/continue"]],
+    indirect=True,
+)
 def test_a_second_factor_is_asked_for_with_the_continuation(
     docs: DocsPage, live: Live
 ) -> None:
@@ -372,6 +389,9 @@ def test_a_second_factor_is_asked_for_with_the_continuation(
     call("DELETE", f"/factors/{factor['id']}", access=access)
 
 
+@pytest.mark.parametrize(
+    "docs", [["login/enrol/totp", "login/enrol/totp/confirm"]], indirect=True
+)
 def test_a_first_factor_is_enrolled_with_the_continuation(
     docs: DocsPage, live: Live
 ) -> None:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.patience import PATIENCE
+from tests.rows import in_one
 from tests.server.live import Live
 from watchword.config import load_settings
 from watchword.core.network import Network
@@ -64,7 +65,7 @@ HTTPS = ("X-Forwarded-Proto", "https")
 FOR = "X-Forwarded-For"
 
 
-@pytest.mark.parametrize(
+@in_one(
     ("headers", "client"),
     [
         ([HTTPS], PROXY),

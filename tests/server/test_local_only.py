@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 from starlette.requests import Request
 
+from tests.rows import in_one
 from tests.scenarios.api import LocalApi, local_api, settings_for
 from tests.server.live import Live, request
 from watchword.server.local import is_local_only
@@ -48,7 +49,7 @@ def names_the_folder(page: str, api: LocalApi) -> bool:
     return command in page
 
 
-@pytest.mark.parametrize(
+@in_one(
     ("host", "local"),
     [
         *((f"{name}{port}", True) for name in ("localhost", "127.0.0.1", "[::1]")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.rows import in_one
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, bearer, code_of
 from watchword.server.parsing import BODY_MAX
 
@@ -67,7 +68,7 @@ BODIES: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("name", BODIES)
+@in_one("name", BODIES)
 async def test_a_body_that_is_not_what_is_meant_is_invalid(
     api: LocalApi, name: str
 ) -> None:
@@ -138,7 +139,7 @@ async def test_json_may_be_declared_in_its_usual_spellings(
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize(
+@in_one(
     ("key", "status"),
     [
         *(
@@ -212,7 +213,7 @@ async def test_a_header_that_decides_may_come_once(api: LocalApi, header: str) -
     assert (answer.status_code, code_of(answer)) == (400, "invalid_request")
 
 
-@pytest.mark.parametrize(
+@in_one(
     ("value", "code"),
     [
         *(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.rows import in_one
 from tests.scenarios.api import BASE, LocalApi, code_of
 from watchword import errors
 from watchword.errors import TryAgain, WatchwordError
@@ -76,7 +77,7 @@ def test_codes_are_distinct_and_those_of_the_tree_on_top() -> None:
     assert drawn == ours
 
 
-@pytest.mark.parametrize("kind", STATUS, ids=lambda kind: kind.__name__)
+@in_one("kind", STATUS)
 def test_an_error_becomes_a_problem(kind: type[WatchwordError]) -> None:
     response = respond(make(kind))
     assert response.status_code == STATUS[kind]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-from tests.servers.postgresql import postgresql, programs
+import apsw
+
+from tests.servers.postgresql import in_thread, postgresql, programs
+from tests.servers.process import scratch
 from tests.servers.redis import cluster, single
+from watchword.stores import migrate_store
 from watchword.testing.store_contract import Backend
 
 
@@ -14,8 +20,24 @@ def _database(name: str) -> Backend:
     return Backend(lambda folder: postgresql(name).database_of(folder))
 
 
+@cache
+def _migrated() -> Path:
+    """An empty database, as migrations leave it."""
+    file = scratch() / "empty.db"
+    in_thread(lambda: migrate_store(f"sqlite:///{file}", apply=True))
+    return file
+
+
 def _file(folder: Path) -> str:
-    return f"sqlite:///{folder}/watchword.db"
+    """A copy of an empty one: the migrations take longer than most tests of a store."""
+    file = folder / "watchword.db"
+    if not file.exists():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        shutil.copy(_migrated(), file)
+        new = apsw.Connection(str(file))
+        new.execute("UPDATE store SET incarnation = randomblob(8)")
+        new.close()
+    return f"sqlite:///{file}"
 
 
 STORES: Final = {

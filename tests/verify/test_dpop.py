@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from jwcrypto import jwk as others  # type: ignore[import-untyped]
 
-from tests.rows import each
+from tests.rows import each, in_one
 from tests.verify.dpop_catalogue import (
     BAD,
     GOOD,
@@ -46,12 +46,12 @@ async def test_a_good_proof_gives_the_keys_thumbprint(alg: str, place: Place) ->
     assert jkt == others.JWK(**prover.jwk).thumbprint()
 
 
-@pytest.mark.parametrize("name", GOOD)
+@in_one("name", GOOD)
 async def test_what_must_pass(name: str, place: Place) -> None:
     assert await place.code_of(GOOD[name](Prover(), place)) == "ok"
 
 
-@pytest.mark.parametrize("name", BAD)
+@in_one("name", BAD)
 async def test_what_must_not_pass(name: str, place: Place) -> None:
     """And it uses up nothing: only a good proof's jti is remembered."""
     assert await place.code_of(BAD[name](Prover(), place)) == "invalid_dpop_proof"
@@ -72,7 +72,7 @@ async def test_keys_that_are_none() -> None:
                 assert "signature" not in str(caught.value)  # it never came to that
 
 
-@pytest.mark.parametrize("htu", SAME_URL)
+@in_one("htu", SAME_URL)
 async def test_htu_is_compared_after_normalisation(htu: str, place: Place) -> None:
     """RFC 3986 §6.2.2 and §6.2.3, without query and fragment."""
     url = f"{PLACE}/refresh"
@@ -81,7 +81,7 @@ async def test_htu_is_compared_after_normalisation(htu: str, place: Place) -> No
     assert await place.code_of(place.proof(htu=htu), url=asked) == "ok"
 
 
-@pytest.mark.parametrize("htu", OTHER_URL)
+@in_one("htu", OTHER_URL)
 async def test_htu_of_another_url_is_refused(htu: str, place: Place) -> None:
     proof = place.proof(htu=htu)
     code = await place.code_of(proof, url=f"{PLACE}/refresh")

@@ -12,6 +12,7 @@ from watchword.core.limits import FEED_STALE, HOUR, MINUTE, SECOND
 from watchword.errors import StoreUnavailable
 from watchword.testing import ManualClock
 from watchword.tokens.jose import Malformed
+from watchword.verify import bounds
 from watchword.verify.following import Answer, EndedSession, FeedFollower, read_answer
 from watchword.verify.keyset import NotYet
 
@@ -83,7 +84,7 @@ def test_nothing_is_said_before_the_first_complete_read(world: World) -> None:
         with pytest.raises(NotYet):
             world.followed.has_ended("s4")
         world.ask(page=2)
-    assert world.followed.wait() == limits.FEED_WAIT
+    assert world.followed.wait() == bounds.FEED_WAIT
     assert world.followed.has_ended("s4")
     assert not world.followed.has_ended("s5")
 
@@ -120,7 +121,7 @@ def test_old_news_is_old_whenever_it_arrives(world: World) -> None:
     world.ask()
     world.ask(back=FEED_STALE)
     assert world.followed.age() == FEED_STALE
-    assert world.followed.wait() == limits.FEED_RETRY  # a newer one is wanted soon
+    assert world.followed.wait() == bounds.FEED_RETRY  # a newer one is wanted soon
     world.server.end("late")
     world.ask(back=FEED_STALE + 1)
     assert world.followed.has_ended("late")
@@ -137,7 +138,7 @@ def test_a_first_answer_counts_from_when_it_was_asked_for(world: World) -> None:
 
 def test_an_answer_that_waited_for_news_is_as_new_as_it_says(world: World) -> None:
     world.ask()
-    world.ask(there=limits.FEED_WAIT)
+    world.ask(there=bounds.FEED_WAIT)
     assert world.followed.age() == 0
 
 
@@ -168,7 +169,7 @@ def test_another_process_is_read_from_its_beginning_and_nothing_comes_back(
     assert world.followed.pause() == limits.FEED_POLL
     world.server.end("new")
     world.ask()
-    assert world.followed.pause() == limits.FEED_PAUSE
+    assert world.followed.pause() == bounds.FEED_PAUSE
 
 
 def test_processes_that_answer_in_turn_are_each_read_to_the_end(world: World) -> None:
@@ -200,7 +201,7 @@ def test_clocks_that_drift_neither_blind_it_nor_make_it_trust(
     """A second in a quarter of an hour, for days: no answer is ever from the future."""
     world.ask()
     for _ in range(30_000):
-        world.pass_by(limits.FEED_WAIT, drift)
+        world.pass_by(bounds.FEED_WAIT, drift)
         world.ask()
         age = world.followed.age()
         assert age is not None

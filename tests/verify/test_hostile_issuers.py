@@ -15,10 +15,9 @@ import pytest
 
 from tests.patience import PATIENCE, until
 from tests.verify.minting import AUDIENCE, ISSUER, Mint, private_key
-from watchword.core import limits
 from watchword.errors import SettingsError, StoreUnavailable, TokenInvalid
 from watchword.testing import ManualClock
-from watchword.verify import SyncVerifier, Verifier
+from watchword.verify import SyncVerifier, Verifier, bounds
 from watchword.verify.discovery import metadata_url
 
 METADATA = "/.well-known/oauth-authorization-server"
@@ -109,7 +108,7 @@ HOSTILE: dict[str, Respond] = {
     "HTML that says JSON": answer(body=b"<html>sign in</html>"),
     "JSON that says HTML": answer(body={"keys": []}, content_type="text/html"),
     "a list": answer(body=[]),
-    "a huge answer": answer(body=b" " * (limits.METADATA_MAX + 1)),
+    "a huge answer": answer(body=b" " * (bounds.METADATA_MAX + 1)),
     "an endless answer": endless,
     "a compressed answer": answer(body=b"\x1f\x8b", content_encoding="gzip"),
     "deep nesting": answer(body=b"[" * 60_000),
@@ -178,7 +177,7 @@ async def test_keys_that_are_known_stay_while_the_issuer_is_away(
     async with issuer.verifier() as verifier:
         assert (await verifier.verify(issuer.mint.token())).sid == "s"
         issuer.instead["/keys"] = HOSTILE[name]
-        issuer.clock.advance(limits.JWKS_ASK)
+        issuer.clock.advance(bounds.JWKS_ASK)
         with pytest.raises(TokenInvalid) as caught:  # has the keys asked for
             await verifier.verify(issuer.mint.with_header(kid="unknown"))
         assert type(caught.value) is TokenInvalid
@@ -189,7 +188,7 @@ async def test_keys_that_are_known_stay_while_the_issuer_is_away(
 async def test_a_flood_of_unknown_keys_asks_once(issuer: Issuer) -> None:
     async with issuer.verifier() as verifier:
         assert (await verifier.verify(issuer.mint.token())).sid == "s"
-        for wait, fetches in ((0, 0), (limits.JWKS_ASK, 1), (0, 0)):
+        for wait, fetches in ((0, 0), (bounds.JWKS_ASK, 1), (0, 0)):
             issuer.clock.advance(wait)
             issuer.asked.clear()
             flood = [issuer.mint.with_header(kid=f"k{n}") for n in range(500)]
@@ -203,7 +202,7 @@ async def test_a_flood_of_unknown_keys_asks_once(issuer: Issuer) -> None:
 async def test_a_token_with_keys_of_its_own_makes_it_ask_nobody(issuer: Issuer) -> None:
     async with issuer.verifier() as verifier:
         assert (await verifier.verify(issuer.mint.token())).sid == "s"
-        issuer.clock.advance(limits.JWKS_ASK)
+        issuer.clock.advance(bounds.JWKS_ASK)
         issuer.asked.clear()
         for name in ("jku", "x5u", "jwk"):
             token = issuer.mint.with_header(**{name: "https://evil.example/keys"})
@@ -214,7 +213,7 @@ async def test_a_token_with_keys_of_its_own_makes_it_ask_nobody(issuer: Issuer) 
 FEEDS: dict[str, Respond] = {
     **{name: respond for name, respond in HOSTILE.items() if name != "a huge answer"},
     "a refused client": answer(401, {"code": "invalid_client"}),
-    "a huge answer": answer(body=b" " * (limits.FEED_ANSWER_MAX + 1)),
+    "a huge answer": answer(body=b" " * (bounds.FEED_ANSWER_MAX + 1)),
     "something else": answer(body={"cursor": "x"}),
 }
 

@@ -14,6 +14,7 @@ from watchword.core import limits
 from watchword.errors import Overloaded
 from watchword.testing import ManualClock
 from watchword.tokens.jose import Malformed, PublicKey
+from watchword.verify import bounds
 from watchword.verify.keyset import KeySet, NotYet, UnknownKey, age_of, read_keys
 from watchword.verify.replay_cache import MemoryReplayCache
 
@@ -160,8 +161,8 @@ def test_an_unknown_key_is_a_reason_to_ask_but_not_often() -> None:
         keys.key_of("k")
     assert keys.may_ask(0)
     keys.asked(0)
-    assert not keys.may_ask(limits.JWKS_ASK - 1)
-    assert keys.may_ask(limits.JWKS_ASK)
+    assert not keys.may_ask(bounds.JWKS_ASK - 1)
+    assert keys.may_ask(bounds.JWKS_ASK)
     keys.read(read(GOOD), 300_000, 0)
     assert keys.key_of(MINTS["ES256"].kid).alg == "ES256"
     with pytest.raises(UnknownKey):
@@ -175,7 +176,7 @@ def test_an_unknown_key_is_a_reason_to_ask_but_not_often() -> None:
 async def test_a_proof_is_used_once_and_the_memory_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "PROOFS_REMEMBERED", 3)
+    monkeypatch.setattr(bounds, "PROOFS_REMEMBERED", 3)
     clock = ManualClock(0)
     once = MemoryReplayCache(clock)
     assert await once([(b"a", 10), (b"b", 20), (b"a", 10)]) == [True, True, False]

@@ -147,7 +147,8 @@ class HealthAdmin:
         except Exception:  # noqa: BLE001 - the other parts are still to be shown
             _log.exception("health: %s", name)
             state, seen = PartState.FAILING, "failed: the log says how"
-        return Part(name, state, seen, self._slowest(name))
+        slowest = None if state is PartState.OFF else self._slowest(name)
+        return Part(name, state, seen, slowest)
 
     def _slowest(self, name: str) -> float | None:
         if name == "hashing":

@@ -39,7 +39,9 @@ class Operator(msgspec.Struct, frozen=True):
         For accounts that it would change, and for roles that it would give.
         """
         if self.is_client and admin_role in roles:
-            raise InsufficientRole("A client may not touch accounts of admins.")
+            raise InsufficientRole(
+                "A client may neither change an account of the admin role nor give it."
+            )
 
 
 async def at_version(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -25,14 +25,10 @@ from watchword.bootstrap.self_service import SelfService
 from watchword.clients.registry import Clients
 from watchword.config import Settings
 from watchword.core.ticket import Tickets
-from watchword.core.turns import Turns
 from watchword.factors.registry import Factors
 from watchword.keys.ring import KeyRing
 from watchword.mail.writing import MailWriter
 from watchword.oauth.consents import Consents
-from watchword.passwords import PasswordHasher
-from watchword.revocation.log import RevocationLog
-from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions import Sessions
 from watchword.webhooks.registry import Webhooks
 
@@ -65,12 +61,7 @@ def admin_parts_of(
     consents: Consents,
     webhooks: Webhooks,
     mail: MailWriter,
-    revocations: RevocationTracker,
-    revocation_log: RevocationLog,
-    hasher: PasswordHasher,
-    check: Callable[[], Awaitable[None]],
-    turns: Mapping[str, Turns],
-    settings: Callable[[], Settings],
+    watched: Watched,
     tickets: Tickets,
 ) -> AdminParts:
     """The parts, on the stores of `base`."""
@@ -106,29 +97,13 @@ def admin_parts_of(
             stores=base.stores,
             overview=overview,
             writer=mail,
-            send_test=partial(_send_test, base, settings),
+            send_test=partial(_send_test, base, watched.settings),
             cursors=cursors,
             clock=base.clock,
         ),
         events=EventAdmin(audit=base.stores.audit, cursors=cursors),
         overview=overview,
-        health=HealthAdmin(
-            Watched(
-                stores=base.stores,
-                check=check,
-                revocations=revocations,
-                revocation_log=revocation_log,
-                hasher=hasher,
-                hashing=base.hashing,
-                keys=keys,
-                webhooks=webhooks,
-                turns=turns,
-                settings=settings,
-                secrets=len(base.server_secrets),
-            ),
-            clock=base.clock,
-            monotonic=base.monotonic,
-        ),
+        health=HealthAdmin(watched, clock=base.clock, monotonic=base.monotonic),
         webhooks=WebhookAdmin(webhooks=webhooks, cursors=cursors),
         cursors=cursors,
     )

@@ -8,6 +8,7 @@ from functools import partial
 
 import msgspec
 
+from watchword.admin.health import Watched
 from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.bootstrap.accounts import AccountParts, account_parts_of
@@ -20,6 +21,7 @@ from watchword.bootstrap.parts import (
     composer_of,
     factor_notices_of,
     hasher_of,
+    health_of,
     mail_writer_of,
     policies_of,
     proofs_of,
@@ -51,7 +53,6 @@ from watchword.sessions import Sessions
 from watchword.sessions.browser import BrowserSessions
 from watchword.sign_in.begin import SignIn
 from watchword.sign_in.continuation import SecondStepGate
-from watchword.stores.health import Health
 from watchword.tokens.checker import Checker
 
 
@@ -74,13 +75,7 @@ class Watchword:
         self._wire_clients(base)
         self._wire_sign_in(base)
         self._wire_oauth(base)
-        self.health = Health(
-            backend=self.stores.backend,
-            once=self.stores.once,
-            clock=self.clock,
-            monotonic=base.monotonic,
-            name=base.entropy(16),
-        )
+        self.health = health_of(base)
         self._wire_admin(base)
         self.measured = measured_of(
             base,
@@ -331,12 +326,19 @@ class Watchword:
                 consents=self.oauth.consents,
                 webhooks=self.webhooks,
                 mail=self.mail_writer,
-                revocations=self.revocations,
-                revocation_log=self.revocation_log,
-                hasher=self.hasher,
-                check=self.health.check,
-                turns=self.turns,
-                settings=lambda: self.settings,
+                watched=Watched(
+                    stores=self.stores,
+                    check=self.health.check,
+                    revocations=self.revocations,
+                    revocation_log=self.revocation_log,
+                    hasher=self.hasher,
+                    hashing=base.hashing,
+                    keys=self.keys,
+                    webhooks=self.webhooks,
+                    turns=self.turns,
+                    settings=lambda: self.settings,
+                    secrets=len(base.server_secrets),
+                ),
                 tickets=self.tickets,
             )
 

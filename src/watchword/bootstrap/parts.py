@@ -51,6 +51,7 @@ from watchword.ports.once import ReplayCache
 from watchword.reasons import reason_of
 from watchword.sessions import Sessions
 from watchword.sign_in.own_users import Subjects
+from watchword.stores.health import Health
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
 from watchword.webhooks.registry import SEALED_AS as WEBHOOKS_SEALED_AS
 
@@ -261,6 +262,17 @@ def sealed_tables_of(
         sealed_mails(stores.outbox, mails),
         sealed_credentials(stores.credentials, factors),
         sealed_webhooks(stores.webhooks, webhooks),
+    )
+
+
+def health_of(base: Foundation) -> Health:
+    """What says whether the stores can be read and written."""
+    return Health(
+        backend=base.stores.backend,
+        once=base.stores.once,
+        clock=base.clock,
+        monotonic=base.monotonic,
+        name=base.entropy(16),
     )
 
 

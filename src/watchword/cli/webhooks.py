@@ -160,8 +160,10 @@ def _with(
     found = from_text(webhook_id)
 
     async def run(watchword: Watchword) -> Result:
+        from watchword.webhooks.registry import NO_WEBHOOK  # with the engine
+
         if found is None:
-            raise NotFound
+            raise NotFound(NO_WEBHOOK)
         return await work(watchword.webhooks, found)
 
     return with_engine(existing(data), run)

@@ -18,6 +18,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -64,6 +65,18 @@ class Content(NamedTuple):
     html: str
 
 
+@cache
+def _environment(templates: Path | None) -> jinja2.Environment:
+    """The templates, compiled once in a process."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders_of(templates)),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 class Composer:
     """Makes messages. `links` is the base of the pages that links lead to.
 
@@ -78,13 +91,7 @@ class Composer:
         self._sender = Address(service, addr_spec=sender)
         self._service = service
         self._links = links.rstrip("/")
-        self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(folders_of(templates)),
-            autoescape=jinja2.select_autoescape(["html"]),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._environment = _environment(templates)
         self.locales = locales_of(templates)
 
     def compose(self, mail: Mail, message_id: bytes) -> EmailMessage:

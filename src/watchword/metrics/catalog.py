@@ -153,8 +153,8 @@ class Gauge(Enum):
     PROCESS_START = (
         "process_start_time_seconds",
         (),
-        Combine.MIN,
-        "When the oldest process began, in seconds since 1970.",
+        Combine.MAX,
+        "When the newest process began, in seconds since 1970.",
     )
 
     def __init__(

@@ -11,6 +11,7 @@ import httpx2
 
 from watchword.core import limits
 from watchword.reasons import reason_of
+from watchword.verify import bounds
 
 
 class FetchFailed(Exception):
@@ -29,7 +30,7 @@ async def fetch(
     url: str,
     *,
     limit: int,
-    within: int = limits.FETCH_TIMEOUT,
+    within: int = bounds.FETCH_TIMEOUT,
     query: Mapping[str, str] | None = None,
     authorization: str | None = None,
 ) -> Fetched:

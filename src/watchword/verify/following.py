@@ -33,6 +33,7 @@ from watchword.core import limits
 from watchword.core.revoked import RevokedSet
 from watchword.errors import StoreUnavailable
 from watchword.tokens.jose import Malformed
+from watchword.verify import bounds
 from watchword.verify.keyset import NotYet
 
 _CURSOR_MAX: Final = 64
@@ -146,8 +147,8 @@ class FeedFollower:
             return 0
         # The last answer was delayed on its way, or its server is itself behind. A
         # short wait brings the next answer sooner.
-        is_old = (self.age() or 0) > limits.FEED_WAIT
-        return limits.FEED_RETRY if is_old else limits.FEED_WAIT
+        is_old = (self.age() or 0) > bounds.FEED_WAIT
+        return bounds.FEED_RETRY if is_old else bounds.FEED_WAIT
 
     def pause(self) -> int:
         """How many milliseconds to pause before the next request, after a good answer.
@@ -155,7 +156,7 @@ class FeedFollower:
         Longer after an answer with everything, and after an empty one: a server that
         answers at once instead of waiting would be asked without a pause.
         """
-        return limits.FEED_PAUSE if self._is_brief else limits.FEED_POLL
+        return bounds.FEED_PAUSE if self._is_brief else limits.FEED_POLL
 
     def take(self, answer: Answer, *, sent: int, received: int) -> None:
         """Take in the answer to a request for the entries after `cursors`.
@@ -172,7 +173,7 @@ class FeedFollower:
             anchor = earliest
         self._places.pop(incarnation, None)
         self._places[incarnation] = anchor, answer.cursor
-        if len(self._places) > limits.FEED_PLACES:
+        if len(self._places) > bounds.FEED_PLACES:
             del self._places[next(iter(self._places))]
         for one in answer.entries:
             self._ended.add(one.sid, at=one.at, until=one.until, here=received)

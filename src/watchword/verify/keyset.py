@@ -13,6 +13,7 @@ from typing import Any, Final
 from watchword.core import limits
 from watchword.errors import StoreUnavailable, TokenInvalid
 from watchword.tokens import jose, jwk
+from watchword.verify import bounds
 
 _MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age=\"?(\d{1,9})", re.ASCII)
 # The part of the age after which the set is fetched again, drawn at random between
@@ -51,7 +52,7 @@ class KeySet:
 
     def may_ask(self, now: int) -> bool:
         """Whether the issuer was asked long enough ago to be asked again."""
-        return self._asked_at is None or now - self._asked_at >= limits.JWKS_ASK
+        return self._asked_at is None or now - self._asked_at >= bounds.JWKS_ASK
 
     def asked(self, now: int) -> None:
         """Note that the issuer is being asked now."""
@@ -88,7 +89,7 @@ def age_of(cache_control: str, age: str = "") -> int:
         return limits.JWKS_MAX_AGE
     spent = int(age) if re.fullmatch(r"\d{1,9}", age, re.ASCII) else 0
     life = (int(found[1]) - spent) * limits.SECOND
-    return max(limits.JWKS_AGE_MIN, min(life, limits.JWKS_AGE_MAX))
+    return max(bounds.JWKS_AGE_MIN, min(life, bounds.JWKS_AGE_MAX))
 
 
 def read_keys(raw: bytes) -> dict[str, jose.PublicKey]:

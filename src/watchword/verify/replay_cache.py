@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from watchword.core import limits
 from watchword.errors import Overloaded
+from watchword.verify import bounds
 
 
 class MemoryReplayCache:
@@ -29,7 +29,7 @@ class MemoryReplayCache:
         would be accepted again.
         """
         self._forget_expired()
-        if len(self._until) + len(keys) > limits.PROOFS_REMEMBERED:
+        if len(self._until) + len(keys) > bounds.PROOFS_REMEMBERED:
             raise Overloaded
         first = []
         for key, until in keys:

@@ -28,7 +28,7 @@ from watchword.text import trimmed
 from watchword.tokens.checker import Checker, Needs
 from watchword.tokens.dpop import Nonces, Proofs
 from watchword.tokens.jose import Malformed
-from watchword.verify import discovery, following, keyset
+from watchword.verify import bounds, discovery, following, keyset
 from watchword.verify.discovery import Metadata
 from watchword.verify.event_loop import need_asyncio
 from watchword.verify.fetching import FetchFailed, fetch
@@ -222,7 +222,7 @@ class Verifier:
             # The first read of the feed is under way. Once it has come or failed, there
             # is no wait.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(limits.FETCH_TIMEOUT / limits.SECOND):
+                async with asyncio.timeout(bounds.FETCH_TIMEOUT / limits.SECOND):
                     await self._polled.wait()
 
     async def _keep_keys(self) -> None:
@@ -250,9 +250,9 @@ class Verifier:
         try:
             # The metadata is read each time, because an issuer may move its keys.
             http = self._running()
-            found = await fetch(http, self._metadata_url, limit=limits.METADATA_MAX)
+            found = await fetch(http, self._metadata_url, limit=bounds.METADATA_MAX)
             metadata = discovery.read_metadata(found.body, self._issuer)
-            found = await fetch(http, metadata.jwks, limit=limits.METADATA_MAX)
+            found = await fetch(http, metadata.jwks, limit=bounds.METADATA_MAX)
             age = keyset.age_of(
                 found.headers.get("cache-control", ""), found.headers.get("age", "")
             )
@@ -301,8 +301,8 @@ class Verifier:
         found = await fetch(
             self._running(),
             url,
-            limit=limits.FEED_ANSWER_MAX,
-            within=wait + limits.FETCH_TIMEOUT,
+            limit=bounds.FEED_ANSWER_MAX,
+            within=wait + bounds.FETCH_TIMEOUT,
             query=query,
             authorization=self._authorization,
         )
@@ -314,14 +314,14 @@ class _Retry:
     """Pauses that grow from one failure to the next, in milliseconds, with jitter."""
 
     def __init__(self) -> None:
-        self._pause = limits.RETRY_LEAST
+        self._pause = bounds.RETRY_LEAST
 
     def reset(self) -> None:
-        self._pause = limits.RETRY_LEAST
+        self._pause = bounds.RETRY_LEAST
 
     def next(self) -> int:
         pause = self._pause
-        self._pause = min(2 * pause, limits.RETRY_MOST)
+        self._pause = min(2 * pause, bounds.RETRY_MOST)
         return int(pause * (0.5 + random.random()))  # noqa: S311 - jitter
 
 

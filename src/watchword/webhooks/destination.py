@@ -20,6 +20,7 @@ _URL_MAX: Final = 2048
 _PRINTABLE: Final = re.compile(r"[!-~]+", re.ASCII)
 _HOST: Final = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)
 _PORTS: Final = {"https": 443, "http": 80}
+_ELSEWHERE: Final = "; others are for `watchword webhooks add --allow-private`"
 
 # IANA's registries of special-purpose addresses. `ipaddress.is_global` differs between
 # releases of Python.
@@ -81,14 +82,14 @@ def destination_of(url: str, *, allow_private: bool) -> Destination:
     except ValueError:
         raise _refused("is none") from None
     if parts.scheme not in ({"https", "http"} if allow_private else {"https"}):
-        raise _refused("has to begin with https://")
+        raise _refused(f"has to begin with https://{_ELSEWHERE}")
     if "@" in parts.netloc or "#" in url:
         raise _refused("may have neither a user nor a fragment")
     if not _HOST.fullmatch(host) or port == 0:
         raise _refused("has no host; one in other letters is written in its ASCII form")
     literal = _literal(host)
     if literal is not None and not (allow_private or is_public(literal)):
-        raise _refused("has an address that is not public")
+        raise _refused(f"has an address that is not public{_ELSEWHERE}")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Destination(parts.scheme, host, port or _PORTS[parts.scheme], target)
 

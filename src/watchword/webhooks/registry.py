@@ -26,6 +26,7 @@ from watchword.webhooks.signing import SigningKeys, drawn, open_keys, seal_keys
 from watchword.webhooks.topics import GROUPS, TOPICS
 
 SEALED_AS: Final = "webhook"
+NO_WEBHOOK: Final = "There is no webhook of that id."
 
 
 class WebhookSecrets(msgspec.Struct, frozen=True):
@@ -181,7 +182,7 @@ class Webhooks:
         for row in await self._webhooks.all():
             if row.id == webhook_id:
                 return row
-        raise NotFound
+        raise NotFound(NO_WEBHOOK)
 
     async def _status(self, row: Webhook) -> WebhookStatus:
         waiting, oldest = await self._deliveries.waiting(row.id)
@@ -199,7 +200,7 @@ class Webhooks:
         event = self._event(EventType.WEBHOOK_CHANGED, webhook_id, by, change=what)
         after = await self._swap(webhook_id, change, version, event)
         if after is None:  # only `remove` leaves none
-            raise NotFound
+            raise NotFound(NO_WEBHOOK)
         return after
 
     async def _swap(

@@ -88,7 +88,7 @@ _WORDS: Final[dict[ConsoleNotice, str | tuple[str, str]]] = {
     ConsoleNotice.INVITED: "The invitation is on its way.",
     ConsoleNotice.INVITATION_WITHDRAWN: "The invitation is withdrawn: its link does "
     "nothing any more.",
-    ConsoleNotice.TEST_SENT: "The mail server has taken the test message.",
+    ConsoleNotice.TEST_SENT: "The test message was handed over.",
     ConsoleNotice.WEBHOOK_DISABLED: "The webhook is disabled. What happens from now on "
     "is not sent to it.",
     ConsoleNotice.WEBHOOK_ENABLED: "The webhook is enabled. It hears of what happens "

@@ -80,13 +80,13 @@ def _tiles(drawing: Drawing) -> list[Tile]:
         Tile(
             title="Live sessions",
             value=said(known[-1] if known else None),
-            hint=f"{number(min(known))} to {number(max(known))}" if known else "",
+            hint=_between(known),
             spark=spark(Row("", live)),
         ),
         Tile(
             title="Sign-ins",
             value=number(results[0].total),
-            hint=f"{100 * results[0].total / tries:.1f} % of {number(tries)} tries"
+            hint=f"{100 * results[0].total / tries:.1f} % of {_tries(tries)}"
             if tries
             else "No try",
             spark=spark(results[0]),
@@ -120,6 +120,17 @@ def _tiles(drawing: Drawing) -> list[Tile]:
             spark=spark(Row("", drawing.share())),
         ),
     ]
+
+
+def _between(known: Sequence[float]) -> str:
+    if not known:
+        return ""
+    least, most = number(min(known)), number(max(known))
+    return "all the time" if least == most else f"{least} to {most}"
+
+
+def _tries(count: float) -> str:
+    return "one try" if count == 1 else f"{number(count)} tries"
 
 
 def _ended(reused: float) -> str:

@@ -20,11 +20,11 @@ from watchword.server.console.accounts import (
     ConsentRow,
     values_of,
 )
-from watchword.server.console.events import line_of
 from watchword.server.console.notices import ConsoleNotice
 from watchword.server.console.sessions import session_line
 from watchword.server.console_response import done, screen_of
 from watchword.server.endpoints.console.account_forms import CHANGE, take
+from watchword.server.endpoints.console.naming import event_lines
 from watchword.server.endpoints.console.refusing import WRONG, refused
 from watchword.server.endpoints.console.visitor import (
     Admin,
@@ -81,7 +81,7 @@ async def _view(request: Request, admin: Admin) -> AccountScreen:
         factors=enrolled.factors,
         codes_left=enrolled.codes_left,
         consents=tuple([await _consent(request, one) for one in consents]),
-        events=tuple(line_of(place, event, names) for place, event in events.items),
+        events=tuple(await event_lines(request, events.items)),
         can_reset=engine_of(request).mail_writer.can_send and can_reset(account),
         is_self=account.id == admin.account.id,
         values=values_of(account),
