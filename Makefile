@@ -11,7 +11,7 @@ STRANGERS := tests/strangers
 PACKAGES := $(STRANGERS)/node_modules/.package-lock.json
 # What pytest makes of the tests is kept for the next run, whatever the shell says.
 # Four at a time keep two processors at work while others wait, for a browser or a
-# time-out of the product say. In the order in which they are found: the files that come last are short.
+# time-out of the product say. In the order of tests/order.py.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
