@@ -75,7 +75,8 @@ async def test_what_is_logged_of_a_request_has_its_id(
         "status": 500,
         "problem": "internal_error",
     }
-    error, after = map(json.loads, lines["json"].getvalue().splitlines())
+    *written, after = map(json.loads, lines["json"].getvalue().splitlines())
+    (error,) = [one for one in written if one.get("request_id") == ids[1]]
     assert error["message"] == "unexpected ZeroDivisionError"
     assert (error["level"], error["logger"]) == ("error", "watchword.server")
     assert error["request_id"] == ids[1]
