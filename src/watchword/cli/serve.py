@@ -63,7 +63,8 @@ def _serve(settings: Settings, *, as_json: bool) -> None:
     from watchword.server import as_bound, bind, file_faults, log_to_standard_error, run
 
     gc.enable()
-    log_to_standard_error(settings.log_format)
+    if settings.log_format == "json":  # what is logged before it serves, too
+        log_to_standard_error(settings.log_format)
     if faults := list(file_faults(settings)):
         raise SettingsError(faults)
     # Bound before anything is made, so that a start that cannot serve leaves nothing
