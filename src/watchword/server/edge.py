@@ -11,7 +11,6 @@ from collections.abc import Collection, MutableMapping
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.core.network import plain_address
@@ -89,7 +88,11 @@ class Edge:
         operation, count = hot
         status, seconds = 0, 0.0
         try:
-            response = await _answer(operation, scope, receive)
+            try:
+                response = await operation.handler(Request(scope, receive))
+            except Exception as error:  # noqa: BLE001 - answer_to() maps it, or logs it
+                scope["error_format"] = operation.error_format
+                response = answer_to(error, scope)
             status = response.status_code
             headers = _complete(response.raw_headers, scope)
             headers.append(_NO_PAGE)
@@ -150,14 +153,6 @@ def _unescaped(scope: Scope) -> Scope:
     if raw is None or b"%" not in raw:
         return scope
     return {**scope, "path": raw.decode("latin-1")}
-
-
-async def _answer(operation: Operation, scope: Scope, receive: Receive) -> Response:
-    try:
-        return await operation.handler(Request(scope, receive))
-    except Exception as error:  # noqa: BLE001 - answer_to() maps it, or logs it
-        scope["error_format"] = operation.error_format
-        return answer_to(error, scope)
 
 
 def _complete(headers: list[Header], scope: Scope) -> list[Header]:
