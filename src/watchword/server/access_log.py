@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 from starlette.types import Scope
@@ -32,9 +32,8 @@ _TOKEN: Final = re.compile(r"ww_[a-z]{2,3}_[\w-]+|eyJ[\w.-]+", re.ASCII)
 
 
 class AccessLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A line as JSON. `problem` is the code of a refusal."""
+    """A line as JSON, but for its time. `problem` is the code of a refusal."""
 
-    time: str
     level: str
     logger: str
     client: str
@@ -46,33 +45,20 @@ class AccessLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     problem: str = ""
 
 
-# Client, method, path, status, problem, seconds, id of a request.
-_Answered: TypeAlias = tuple[str, str, str, int, str, float, str]
-
-
 class AccessLog:
     """The lines of one process that have not been written yet."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.ids = RequestIds()
-        self._written = _json_line if as_json else _text_line
-        self._answered: list[_Answered] = []
+        self._line, self._begin = _LINES[as_json]
+        self._lines: list[str] = []
         self._flushing = False
 
     def write(self, scope: Scope, status: int, seconds: float) -> None:
         """Add the line of a request that has been answered, in that time."""
-        client = scope["client"]
-        self._answered.append(
-            (
-                client[0] if client else "-",
-                scope["method"],
-                scope["path"],
-                status,
-                scope.get("problem", ""),
-                seconds,
-                scope[REQUEST_ID],
-            )
-        )
+        # Written when the request ends: thousands of lines at once would hold all other
+        # requests up.
+        self._lines.append(self._line(scope, status, seconds))
         if not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
@@ -80,34 +66,41 @@ class AccessLog:
     def flush(self) -> None:
         """Write what has not been written yet."""
         self._flushing = False
-        answered, self._answered = self._answered, []
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        sys.stderr.write("".join(self._written(stamp, one) for one in answered))
+        lines, self._lines = self._lines, []
+        begin = time.strftime(self._begin, time.gmtime())
+        sys.stderr.write("".join(begin + line for line in lines))
 
 
-def _text_line(stamp: str, one: _Answered) -> str:
-    client, method, path, status, problem, seconds, request_id = one
+def _text_line(scope: Scope, status: int, seconds: float) -> str:
+    client = scope["client"]
     return (
-        f"{stamp} {client} {method[:_METHOD_SHOWN]} {_shown(path)} {status} "
-        f"{problem or '-'} {seconds * 1000:.1f}ms {request_id}\n"
+        f"{client[0] if client else '-'} {scope['method'][:_METHOD_SHOWN]} "
+        f"{_shown(scope['path'])} {status} {scope.get('problem', '-')} "
+        f"{seconds * 1000:.1f}ms {scope[REQUEST_ID]}\n"
     )
 
 
-def _json_line(stamp: str, one: _Answered) -> str:
-    client, method, path, status, problem, seconds, request_id = one
+def _json_line(scope: Scope, status: int, seconds: float) -> str:
+    client = scope["client"]
     line = AccessLine(
-        time=stamp,
         level="info",
         logger="watchword.access",
-        client=client,
-        method=method[:_METHOD_SHOWN],
-        path=_shown(path),
+        client=client[0] if client else "-",
+        method=scope["method"][:_METHOD_SHOWN],
+        path=_shown(scope["path"]),
         status=status,
         milliseconds=round(seconds * 1000, 1),
-        request_id=request_id,
-        problem=problem,
+        request_id=scope[REQUEST_ID],
+        problem=scope.get("problem", ""),
     )
-    return msgspec.json.encode(line).decode() + "\n"
+    return msgspec.json.encode(line).decode().removeprefix("{") + "\n"
+
+
+_LINES: Final = {
+    False: (_text_line, "%Y-%m-%dT%H:%M:%SZ "),
+    True: (_json_line, '{"time":"%Y-%m-%dT%H:%M:%SZ",'),
+}
+"""By whether they are JSON: what makes a line, and what each begins with."""
 
 
 def _shown(path: str) -> str:
