@@ -26,13 +26,14 @@ def free_port(*, bus: bool = False) -> int:
         with socket.socket() as probe, socket.socket() as other:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
-            if not bus:
-                return port
-            # Both below those that the system hands out.
-            port = 12_000 + port % 10_000
+            # Below those that the system hands out: one of these could go to another
+            # program before ours begins to listen.
+            port = (12_000 if bus else 2_000) + port % 10_000
             with suppress(OSError):
                 other.bind(("127.0.0.1", port))
                 other.close()
+                if not bus:
+                    return port
                 with socket.socket() as third:
                     third.bind(("127.0.0.1", port + 10_000))
                     return port
