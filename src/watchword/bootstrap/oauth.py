@@ -63,12 +63,7 @@ def oauth_parts_of(
     consents = Consents(
         consents=base.stores.consents, sessions=sessions, clock=base.clock
     )
-    codes = Codes(
-        tickets,
-        life=policies.apps.refresh_absolute,
-        clock=base.clock,
-        entropy=base.entropy,
-    )
+    codes = _codes_of(base, policies, tickets)
     return OAuthParts(
         authorization=AuthorizationServer(
             clients=clients,
@@ -105,6 +100,15 @@ def oauth_parts_of(
         logout=Logout(
             clients=clients, sessions=sessions, id_tokens=id_tokens, tickets=tickets
         ),
+    )
+
+
+def _codes_of(base: Foundation, policies: Policies, tickets: Tickets) -> Codes:
+    return Codes(
+        tickets,
+        life=policies.apps.refresh_absolute,
+        clock=base.clock,
+        entropy=base.entropy,
     )
 
 
